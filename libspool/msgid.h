@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Message ids: 64 bits, ordered by time, never reused.
+ *
+ *     bits 63..21  milliseconds since 2020-01-01T00:00:00Z (278 years)
+ *     bits 20..13  node (limits nothing yet: 0 on a single host)
+ *     bits 12..8   writer: the process that makes ids (32 a node)
+ *     bits  7..0   sequence within the millisecond
+ *
+ * Ids of one writer rise strictly: a busy millisecond borrows from the next,
+ * and a clock that jumps back does not take the ids with it. Across a
+ * restart the store's floor (the highest time it has seen) does the same.
+ * Printed as 13 characters of Crockford's base 32 (no I, L, O, U).
+ */
+#ifndef SPOOL_MSGID_H
+#define SPOOL_MSGID_H
+
+#include <stdint.h>
+
+#include "view.h"
+
+#define MSGID_TEXT_LEN 13
+#define MSGID_TEXT_MAX (MSGID_TEXT_LEN + 1)
+#define MSGID_WRITER_MAX 31
+#define MSGID_NODE_MAX 255
+
+struct msgid_source {
+    uint64_t last; /* the id given last, its node and writer bits cleared */
+    unsigned node;
+    unsigned writer;
+};
+
+/* Ids from now on are later than floor_ms (wall time, 0: no floor). May be
+ * called again: the floor only rises. */
+void msgid_set_floor(struct msgid_source *source, uint64_t floor_ms);
+uint64_t msgid_next(struct msgid_source *source, int64_t wall_ms);
+/* Wall time at which the id was made. */
+uint64_t msgid_ms(uint64_t id);
+
+const char *msgid_print(uint64_t id, char text[MSGID_TEXT_MAX]);
+/* Accepts lower case and the look-alikes i, l, o; -1 on anything else. */
+int msgid_parse(struct view text, uint64_t *id);
+
+#endif
