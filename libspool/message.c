@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The field tables of the rows. Tags are part of the format on disk: add at
+ * the end, never change, never reuse (spool.5 lists them; the lint compares).
+ */
+#include "message.h"
+
+static const struct record_field message_fields[] = {
+    RECORD_NEEDED_NUM(1, message, arrived_ms),
+    RECORD_NEEDED_NUM(2, message, origin),
+    RECORD_NUM_FIELD(3, message, flags),
+    RECORD_VIEW_FIELD(4, message, sender),
+    RECORD_VIEW_FIELD(5, message, flow),
+    RECORD_NUM_FIELD(6, message, size),
+    RECORD_NUM_FIELD(7, message, stored),
+    RECORD_NUM_FIELD(8, message, pieces),
+    RECORD_VIEW_FIELD(9, message, digest),
+    RECORD_VIEW_FIELD(10, message, client),
+    RECORD_VIEW_FIELD(11, message, helo),
+    RECORD_VIEW_FIELD(12, message, protocol),
+    RECORD_VIEW_FIELD(13, message, tls),
+    RECORD_VIEW_FIELD(14, message, subject),
+    RECORD_VIEW_FIELD(15, message, message_id),
+    RECORD_NUM_FIELD(16, message, finished_ms),
+};
+RECORD_TYPE(message);
+
+static const struct record_field delivery_fields[] = {
+    RECORD_NEEDED_VIEW(1, delivery, recipient),
+    RECORD_NEEDED_VIEW(2, delivery, target),
+    RECORD_NUM_FIELD(3, delivery, state),
+    RECORD_NUM_FIELD(4, delivery, attempts),
+    RECORD_NUM_FIELD(5, delivery, next_ms),
+    RECORD_NUM_FIELD(6, delivery, changed_ms),
+    RECORD_NUM_FIELD(7, delivery, reach_ms),
+    RECORD_NUM_FIELD(8, delivery, code),
+    RECORD_VIEW_FIELD(9, delivery, reply),
+};
+RECORD_TYPE(delivery);
+
+static const struct record_field target_health_fields[] = {
+    RECORD_NEEDED_VIEW(1, target_health, name),
+    RECORD_NEEDED_NUM(2, target_health, state),
+    RECORD_NUM_FIELD(3, target_health, since_ms),
+    RECORD_NUM_FIELD(4, target_health, reach_ms),
+    RECORD_VIEW_FIELD(5, target_health, reason),
+};
+RECORD_TYPE(target_health);
+
+static const struct record_field ledger_entry_fields[] = {
+    RECORD_NEEDED_NUM(1, ledger_entry, when_ms),
+    RECORD_NEEDED_NUM(2, ledger_entry, event),
+    RECORD_NUM_FIELD(3, ledger_entry, id),
+    RECORD_NUM_FIELD(4, ledger_entry, n),
+    RECORD_NUM_FIELD(5, ledger_entry, code),
+    RECORD_VIEW_FIELD(6, ledger_entry, text),
+    RECORD_VIEW_FIELD(7, ledger_entry, digest),
+};
+RECORD_TYPE(ledger_entry);
+
+static const char *const delivery_states[] = {
+    [DELIVERY_READY] = "ready",         [DELIVERY_LATER] = "later",
+    [DELIVERY_DELIVERED] = "delivered", [DELIVERY_RETURNED] = "returned",
+    [DELIVERY_EXPIRED] = "expired",     [DELIVERY_DROPPED] = "dropped",
+};
+static const char *const target_states[] = {
+    [TARGET_UP] = "up",
+    [TARGET_DOWN] = "down",
+    [TARGET_RETURNING] = "returning",
+};
+
+#define NAME_IN(names, value)                                                  \
+    ((value) < sizeof(names) / sizeof((names)[0]) && (names)[value] != NULL    \
+         ? (names)[value]                                                      \
+         : "unknown")
+
+const char *
+delivery_state_name(uint64_t state)
+{
+    return NAME_IN(delivery_states, state);
+}
+
+uint64_t
+delivery_state_by_name(struct view name)
+{
+    for (uint64_t s = DELIVERY_READY; s <= DELIVERY_DROPPED; s++)
+        if (view_equal_nocase(name, view_of(delivery_states[s])))
+            return s;
+    return 0;
+}
+
+const char *
+target_state_name(uint64_t state)
+{
+    return NAME_IN(target_states, state);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Roles and the messages between them. A message is a frame (frame.h) whose
+ * payload is one record (record.h).
+ */
+#ifndef SPOOL_PROTO_H
+#define SPOOL_PROTO_H
+
+#include "message.h"
+#include "record.h"
+
+enum role {
+    ROLE_PARENT,
+    ROLE_LISTENER,
+    ROLE_STORE,
+    ROLE_REPLAY,
+    ROLE_CONTROL,
+    ROLE_COUNT
+};
+
+enum proto_fd { FD_NONE, FD_MAY, FD_MUST };
+
+enum proto_kind {
+    PROTO_INVALID, /* 0 is never sent */
+#define X(NAME, from, to, descriptor, payload, sentence) PROTO_##NAME,
+#include "proto_table.h"
+#undef X
+    PROTO_COUNT
+};
+
+struct proto_row {
+    const char *name;
+    unsigned from; /* bit (1 << enum role) */
+    unsigned to;
+    enum proto_fd descriptor;
+    const struct record_type *payload;
+};
+
+/* NULL for a kind outside the table. */
+const struct proto_row *proto_row(unsigned kind);
+/* May from send this kind to to? */
+bool proto_allowed(unsigned kind, enum role from, enum role to);
+/* Is there any kind the two may exchange (so that they get a channel)? */
+bool proto_meet(enum role a, enum role b);
+
+/* Payloads. Views are valid as long as the frame they were decoded from. */
+
+struct proto_none {
+    uint64_t nothing; /* C has no empty structs; never encoded */
+};
+struct proto_blob {
+    struct view bytes;
+};
+struct proto_name {
+    struct view name;
+};
+struct proto_count {
+    uint64_t count;
+};
+struct proto_peer {
+    uint64_t role;
+};
+struct proto_listen {
+    struct view service; /* "smtp", "control" */
+    struct view address; /* as configured, for the log */
+};
+struct proto_certificate {
+    struct view certificate;
+    struct view key;
+};
+struct proto_drain {
+    uint64_t limit_ms;
+};
+struct proto_role_now {
+    struct view name;
+    uint64_t pid;
+    uint64_t restarts;
+    uint64_t since_ms;
+};
+struct proto_roles {
+    struct record_list roles; /* struct proto_role_now */
+};
+struct proto_submit {
+    uint64_t id;
+    struct view message; /* an encoded struct message */
+    struct record_list deliveries; /* struct delivery: recipient, target */
+    struct view content; /* the body file's bytes (body.h) when inline */
+    uint64_t content_len; /* length of the body file, inline or not */
+};
+
+enum submit_result {
+    SUBMIT_DONE = 1,
+    SUBMIT_REFUSED = 2, /* the request breaks a rule */
+    SUBMIT_FULL = 3,    /* no room */
+    SUBMIT_FAILED = 4,  /* the store could not; nothing was kept */
+};
+struct proto_submitted {
+    uint64_t id;
+    uint64_t result; /* enum submit_result */
+    struct view reason;
+};
+struct proto_space {
+    uint64_t free_bytes;
+    uint64_t full;     /* 1: answer 452 at MAIL */
+    uint64_t floor_ms; /* new ids must be later (msgid_set_floor) */
+};
+struct proto_ready_item {
+    uint64_t id;
+    struct view target;
+    struct view flow;
+};
+struct proto_queued {
+    struct record_list items; /* struct proto_ready_item, one a target */
+};
+struct proto_result {
+    uint64_t n;       /* which delivery of the message */
+    uint64_t state;   /* enum delivery_state it goes to */
+    uint64_t code;    /* the target's reply, 0: the session broke */
+    struct view reply;
+    uint64_t next_ms; /* LATER: when to try again */
+};
+struct proto_outcome {
+    uint64_t id;
+    uint64_t when_ms;
+    struct record_list results; /* struct proto_result */
+    struct view dsn; /* an encoded proto_submit, or empty: same commit */
+};
+struct proto_recorded {
+    uint64_t id;
+    uint64_t result; /* enum submit_result */
+};
+struct proto_id {
+    uint64_t id;
+};
+struct proto_ids {
+    uint64_t when_ms;
+    struct record_list ids; /* struct proto_id */
+};
+struct proto_target_now {
+    struct view name;
+    uint64_t state; /* enum target_state */
+    uint64_t since_ms;
+    uint64_t reach_ms;
+    uint64_t probe_ms; /* wall time of the next probe, 0: none */
+    uint64_t connections;
+    uint64_t connections_max;
+    uint64_t ready; /* deliveries in the ready table, as far as known */
+    uint64_t delivered; /* since the start of the daemon */
+    uint64_t deferred;
+    struct view reason;
+    struct view hosts;
+};
+struct proto_targets {
+    struct record_list targets; /* struct proto_target_now */
+};
+struct proto_fetch {
+    uint64_t id;
+    uint64_t piece;
+};
+struct proto_fetched {
+    uint64_t found; /* 0: no such message or piece */
+    uint64_t last;  /* 1: there is none after this */
+    struct view bytes;
+    struct view reason;
+};
+
+extern const struct record_type proto_none_record, proto_blob_record,
+    proto_name_record, proto_count_record, proto_peer_record,
+    proto_listen_record, proto_certificate_record, proto_drain_record,
+    proto_role_now_record, proto_roles_record, proto_submit_record,
+    proto_submitted_record, proto_space_record, proto_ready_item_record,
+    proto_queued_record, proto_result_record, proto_outcome_record,
+    proto_recorded_record, proto_id_record, proto_ids_record,
+    proto_target_now_record, proto_targets_record, proto_fetch_record,
+    proto_fetched_record;
+
+/* Content up to this goes inline in SUBMIT; more goes by descriptor. */
+#define PROTO_CONTENT_INLINE_MAX (128 * 1024)
+
+const char *role_name(enum role role); /* "listener", ... */
+
+#endif
