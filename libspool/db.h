@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The store for its one writer: rows of the tables of spool.5 inside a
+ * transaction. Keys and values stay in db*.c; what is public speaks of
+ * messages, deliveries and targets. db_read.h is for everybody else.
+ *
+ * LMDB's rules that became ours: one environment a process, opened after
+ * fork; one writer; no nested transactions, no duplicate-sorted tables, no
+ * WRITEMAP, no NOSYNC; values never longer than BODY_PIECE_MAX, since longer
+ * runs of free pages become hard to find again; a reader never holds a
+ * transaction across a return to the event loop.
+ */
+#ifndef SPOOL_DB_H
+#define SPOOL_DB_H
+
+#include "message.h"
+
+struct db;
+struct db_txn;
+
+/* The format of the tables this code reads and writes. */
+#define DB_FORMAT 1
+
+enum db_result {
+    DB_OK = 0,
+    DB_FAILED = -1, /* the disk or the file failed: do not go on */
+    DB_FULL = -2,   /* no room; nothing changed, deletions may still work */
+    DB_NONE = -3,   /* there is no such row */
+    DB_EXISTS = -4, /* there is one already */
+};
+
+/* Opens or creates the store in dir. NULL and a reason where it is newer
+ * than DB_FORMAT, not ours or not usable; then nothing was changed. */
+struct db *db_open_writer(const char *dir, struct why *why);
+void db_close(struct db **db);
+/* Frees the slots of readers that died. */
+void db_reap_readers(struct db *db);
+/* Free bytes of the file system the store is in. */
+uint64_t db_free_bytes(struct db *db);
+/* Bytes in pages of the file that are free for use again: a file that was
+ * full once stays long. Walks the list of free pages. */
+uint64_t db_free_in_file(struct db *db);
+
+enum db_result db_begin(struct db *db, struct db_txn **txn);
+/* Durable on DB_OK; otherwise nothing of it happened. Ends the txn. */
+enum db_result db_commit(struct db_txn **txn, struct why *why);
+void db_abort(struct db_txn **txn);
+/* What went wrong last in this transaction. */
+const char *db_reason(const struct db_txn *txn);
+
+/* Rows. All return DB_OK or another db_result. Views of a row that was read
+ * are valid until the next change in the transaction. */
+enum db_result db_add_message(struct db_txn *txn, uint64_t id,
+                              const struct message *message);
+enum db_result db_put_message(struct db_txn *txn, uint64_t id,
+                              const struct message *message);
+enum db_result db_get_message(struct db_txn *txn, uint64_t id,
+                              struct message *message);
+enum db_result db_del_message(struct db_txn *txn, uint64_t id);
+
+enum db_result db_put_piece(struct db_txn *txn, uint64_t id, uint64_t n,
+                            struct view piece);
+enum db_result db_del_pieces(struct db_txn *txn, uint64_t id);
+
+enum db_result db_put_delivery(struct db_txn *txn, uint64_t id, uint64_t n,
+                               const struct delivery *delivery);
+enum db_result db_get_delivery(struct db_txn *txn, uint64_t id, uint64_t n,
+                               struct delivery *delivery);
+/* The first delivery of id with a number not below *n; *n is set to it. */
+enum db_result db_next_delivery(struct db_txn *txn, uint64_t id, uint64_t *n,
+                                struct delivery *delivery);
+enum db_result db_del_deliveries(struct db_txn *txn, uint64_t id);
+
+enum db_result db_put_ready(struct db_txn *txn, struct view target,
+                            struct view flow, uint64_t id, uint64_t n);
+enum db_result db_del_ready(struct db_txn *txn, struct view target,
+                            struct view flow, uint64_t id, uint64_t n);
+/* Longest target and flow that fit into a key. */
+#define DB_TARGET_MAX 100
+#define DB_FLOW_MAX   255
+
+/* later: n is a delivery's number, or DB_LATER_PURGE for the removal of a
+ * finished message. */
+#define DB_LATER_PURGE UINT64_C(0xffffffff)
+enum db_result db_put_later(struct db_txn *txn, uint64_t when_ms, uint64_t id,
+                            uint64_t n);
+enum db_result db_del_later(struct db_txn *txn, uint64_t when_ms, uint64_t id,
+                            uint64_t n);
+
+enum db_result db_get_health(struct db_txn *txn, struct view name,
+                             struct target_health *health);
+enum db_result db_put_health(struct db_txn *txn,
+                             const struct target_health *health);
+
+/* Appends with the next number. */
+enum db_result db_add_ledger(struct db_txn *txn,
+                             const struct ledger_entry *entry);
+
+/* Sums kept with the rows, in the same transaction. */
+struct db_totals {
+    uint64_t held;         /* messages with an open delivery */
+    uint64_t held_stored;  /* their bytes in the body table */
+    uint64_t floor_ms;     /* the latest time of an id that was used */
+};
+enum db_result db_get_totals(struct db_txn *txn, struct db_totals *totals);
+enum db_result db_put_totals(struct db_txn *txn,
+                             const struct db_totals *totals);
+
+/* Rows of later that are due, outside a write transaction: fills up to max
+ * and returns how many; the time of the next one that is not due goes to
+ * *next_ms (0: none). */
+struct db_later {
+    uint64_t when_ms;
+    uint64_t id;
+    uint64_t n;
+};
+int db_due(struct db *db, uint64_t now_ms, struct db_later *due, size_t max,
+           uint64_t *next_ms);
+/* The oldest purges, due or not: for when room is short. */
+int db_purges(struct db *db, struct db_later *due, size_t max);
+
+/* Every row of every table, as "table key value" in the order of the keys:
+ * tests compare stores with it. */
+int db_dump(struct db *db, struct buf *out, struct why *why);
+
+#endif
