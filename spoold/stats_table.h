@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Every live counter, once: X(NAME, "name", "sentence"). Read by
+ * "spoolctl status". Included several times on purpose: no include guard.
+ */
+/* clang-format off */
+X(CONNECTIONS,        "connections",         "client connections accepted")
+X(CONNECTIONS_NOW,    "connections-now",     "client connections open")
+X(CONNECTIONS_REFUSED,"connections-refused", "client connections refused by a limit")
+X(TLS_SESSIONS,       "tls-sessions",        "client connections that started TLS")
+X(ACCEPTED,           "accepted",            "messages answered 250 after the commit")
+X(ACCEPTED_BYTES,     "accepted-bytes",      "their content")
+X(REFUSED,            "refused",             "senders, recipients and messages refused")
+X(TRANSACTIONS_NOW,   "transactions-now",    "messages under way in the listener")
+X(COMMITS,            "commits",             "transactions the store committed")
+X(COMMIT_RECORDS,     "commit-records",      "changes in them")
+X(COMMIT_USEC,        "commit-usec",         "time spent in commits, microseconds")
+X(TARGET_SESSIONS,    "target-sessions",     "connections to targets that greeted")
+X(TARGET_SESSIONS_NOW,"target-sessions-now", "connections to targets open")
+X(ATTEMPTS,           "attempts",            "transactions started with targets")
+X(DELIVERED,          "delivered",           "deliveries a target took")
+X(DEFERRED,           "deferred",            "deliveries refused for now")
+X(RETURNED,           "returned",            "deliveries returned to the sender")
+X(UNKNOWN,            "unknown",             "final dots whose reply never came: may arrive twice")
+/* clang-format on */
