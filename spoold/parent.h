@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Private to parent*.c. The parent is the only process that may be root: it
+ * opens what the roles need and hands it over, starts them, and reads no
+ * byte of a stranger.
+ */
+#ifndef SPOOLD_PARENT_H
+#define SPOOLD_PARENT_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+
+#include "conf.h"
+
+/* --- parent_spool.c: the directory, its lock, its owner -------------------- */
+
+struct parent_owner { /* who the roles will be */
+    bool drops;       /* started as root */
+    uid_t uid;
+    gid_t gid;
+};
+
+/* Who conf->user is; when not started as root, who we are. */
+int parent_owner_of(const struct conf *conf, struct parent_owner *owner,
+                    struct why *why);
+/* Makes the spool ready: created or checked, owned, locked. Returns the
+ * descriptor that holds the lock; -1 and a reason. */
+int parent_spool_open(const struct conf *conf,
+                      const struct parent_owner *owner, struct why *why);
+/* Copies what name look-ups need into the roles' root directory. */
+void parent_spool_resolver(const struct conf *conf);
+
+/* --- parent_socket.c: what the roles listen on ----------------------------- */
+
+struct parent_socket {
+    struct view service;
+    char address[128];
+    int fd;
+    bool kept; /* still in the configuration (during a reload) */
+};
+struct parent_sockets {
+    struct parent_socket *items;
+    size_t count;
+};
+
+/* Binds what conf names and is not bound yet, closes what it no longer
+ * names. -1: an address could not be bound; the earlier ones are kept. */
+int parent_sockets_bind(struct parent_sockets *sockets,
+                        const struct conf *conf, struct why *why);
+/* The control socket; any old one is replaced. */
+int parent_control_bind(const struct conf *conf,
+                        const struct parent_owner *owner, struct why *why);
+
+/* --- parent_roles.c: the processes ------------------------------------------ */
+
+/* What all roles are given; lives as long as the parent. */
+struct parent_gifts {
+    struct conf *conf;
+    struct parent_sockets sockets;
+    int control_fd;
+    int stats_fd;
+    int lock_fd;
+    struct parent_lists *lists; /* the recipient files */
+    char *certificate;          /* PEM, NULL: no TLS */
+    size_t certificate_len;
+    char *key;
+    size_t key_len;
+    bool debug;
+};
+
+void parent_roles_init(struct parent_gifts *gifts);
+void parent_roles_start(void);  /* the store first, the others when it is ready */
+void parent_roles_reload(void); /* sends the new gifts */
+/* Stops them in order and leaves the loop; again: at once. */
+void parent_roles_stop(void);
+/* 0: stopped in order, 1: a role could not start or did not stop. */
+int parent_roles_status(void);
+
+/* --- parent_list.c: the open recipient files -------------------------------- */
+
+struct parent_lists;
+/* Opens and checks the file of each domain that has one. A file that is bad
+ * keeps the one opened before; without one it is an error. */
+int parent_lists_load(struct parent_lists **lists, const struct conf *conf,
+                      struct why *why);
+/* The open file of a domain, for handing over (dup it); -1: none. */
+int parent_list_fd(const struct parent_lists *lists, struct view domain);
+void parent_lists_free(struct parent_lists **lists);
+
+/* --- parent.c ------------------------------------------------------------------ */
+
+/* Runs the daemon; returns the exit status. Takes conf. */
+int parent_run(struct conf *conf, const char *path, bool debug);
+
+#endif
