@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The store role: the only writer. Requests of the other roles become
+ * records of the next batch; nothing is decided here but whether there is
+ * room. It knows no message content and no key.
+ *
+ * Before: listener_data.c (SUBMIT), replay_outcome.c (OUTCOME)
+ * After:  store_batch.c
+ */
+#include "store.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "conf.h"
+#include "db_read.h"
+#include "event.h"
+#include "log.h"
+#include "loop.h"
+#include "mem.h"
+#include "peer.h"
+#include "role.h"
+
+#define SPACE_CHECK_MS  1000
+#define REAP_MS         60000
+#define DUE_ROWS        1000 /* of later, in one record */
+#define DUE_WAIT_MAX_MS 60000
+
+static struct {
+    struct db *db;
+    uint64_t reserve;
+    uint64_t keep_ms;
+    struct proto_space space;
+    bool space_known;
+    struct loop_timer *space_timer;
+    struct loop_timer *due_timer;
+    struct loop_timer *reap_timer;
+    struct loop_timer *drain_timer;
+    uint64_t due_at_ms; /* wall time the due timer is set for, 0: not */
+} store;
+
+/* --- room ------------------------------------------------------------------ */
+
+static void
+space_tell(enum role role)
+{
+    peer_send(role, PROTO_SPACE, &store.space, -1);
+}
+
+static void
+space_tell_all(void)
+{
+    space_tell(ROLE_LISTENER);
+    space_tell(ROLE_REPLAY);
+    space_tell(ROLE_CONTROL);
+}
+
+static void
+space_event(bool full, uint64_t free_bytes)
+{
+    struct event event;
+    struct buf payload = {0};
+    struct ledger_entry entry = {.when_ms = (uint64_t)clock_wall_ms(),
+                                 .event = full ? EVENT_SPACE_LOW
+                                               : EVENT_SPACE_OK};
+    struct store_record record = {
+        .kind = STORE_NOTE, .when_ms = entry.when_ms, .fd = -1};
+
+    event_begin(&event, (enum event_kind)entry.event);
+    event_num(&event, "free", free_bytes);
+    event_num(&event, "reserve", store.reserve);
+    event_end(&event);
+    record_encode(&ledger_entry_record, &entry, &payload);
+    record.payload = buf_view(&payload);
+    store_batch_add(&record, ROLE_STORE, 0, 0, NULL);
+    buf_free(&payload);
+}
+
+static void add_due(const struct db_later *rows, int n);
+
+/* Finished messages are kept for convenience only: room for new mail comes
+ * first, oldest out first. */
+static void
+space_make_room(void)
+{
+    struct db_later *rows = mem_alloc(DUE_ROWS * sizeof(*rows));
+
+    add_due(rows, db_purges(store.db, rows, DUE_ROWS));
+    free(rows);
+}
+
+static void
+space_check(void *arg)
+{
+    uint64_t free_bytes = db_free_bytes(store.db);
+    bool full;
+
+    (void)arg;
+    if (free_bytes < store.reserve) /* pages inside the file count as well */
+        free_bytes += db_free_in_file(store.db);
+    full = free_bytes < store.reserve;
+    if (store.space_known && full != (store.space.full != 0))
+        space_event(full, free_bytes);
+    store.space_known = true;
+    store.space = (struct proto_space){.free_bytes = free_bytes,
+                                       .full = full,
+                                       .floor_ms = store_batch_floor_ms()};
+    space_tell_all();
+    if (full)
+        space_make_room();
+    loop_timer_set(store.space_timer, SPACE_CHECK_MS);
+}
+
+/* --- what waits for its time -------------------------------------------------- */
+
+static void
+add_due(const struct db_later *rows, int n)
+{
+    struct buf payload = {0};
+    struct store_record record = {.kind = STORE_DUE,
+                                  .when_ms = (uint64_t)clock_wall_ms(),
+                                  .fd = -1};
+
+    if (n <= 0)
+        return;
+    for (int i = 0; i < n; i++) {
+        struct store_due_row row = {rows[i].when_ms, rows[i].id, rows[i].n};
+        struct store_due one = {{&row, 1}};
+
+        record_encode(&store_due_record, &one, &payload);
+    }
+    record.payload = buf_view(&payload);
+    store_batch_add(&record, ROLE_STORE, 0, 0, NULL);
+    buf_free(&payload);
+}
+
+static void
+due_set(uint64_t at_ms)
+{
+    uint64_t now_ms = (uint64_t)clock_wall_ms();
+    uint64_t after_ms = at_ms > now_ms ? at_ms - now_ms : 0;
+
+    /* The wall clock may jump: look again within a minute. */
+    if (after_ms > DUE_WAIT_MAX_MS)
+        after_ms = DUE_WAIT_MAX_MS;
+    store.due_at_ms = now_ms + after_ms;
+    loop_timer_set(store.due_timer, after_ms);
+}
+
+static void
+due_check(void *arg)
+{
+    struct db_later *rows = mem_alloc(DUE_ROWS * sizeof(*rows));
+    uint64_t now_ms = (uint64_t)clock_wall_ms();
+    uint64_t next_ms;
+    int n = db_due(store.db, now_ms, rows, DUE_ROWS, &next_ms);
+
+    (void)arg;
+    if (n < 0)
+        log_warn("the table of what waits could not be read");
+    add_due(rows, n);
+    free(rows);
+    if (n == DUE_ROWS)
+        due_set(now_ms + 1); /* more of them, after this batch */
+    else
+        due_set(next_ms > 0 ? next_ms : now_ms + DUE_WAIT_MAX_MS);
+}
+
+static void
+reap(void *arg)
+{
+    (void)arg;
+    db_reap_readers(store.db);
+    loop_timer_set(store.reap_timer, REAP_MS);
+}
+
+/* --- requests ------------------------------------------------------------------ */
+
+static void
+submit_done(enum role from, uint64_t call, uint64_t id,
+            enum submit_result result, const char *reason, uint64_t count)
+{
+    struct proto_submitted answer = {id, result, view_of(reason)};
+
+    (void)count;
+    peer_answer(from, call, PROTO_SUBMITTED, &answer);
+}
+
+static void
+store_on_submit(struct peer_message *message)
+{
+    const struct proto_submit *submit = message->payload;
+    struct store_record record = {.kind = STORE_SUBMIT,
+                                  .when_ms = (uint64_t)clock_wall_ms(),
+                                  .payload = message->bytes,
+                                  .fd = message->fd};
+
+    if (store.space.full) {
+        submit_done(message->from, message->call, submit->id, SUBMIT_FULL,
+                    "free space is under the reserve", 0);
+        return;
+    }
+    message->fd = -1;
+    store_batch_add(&record, message->from, message->call, submit->id,
+                    submit_done);
+}
+
+static void
+outcome_done(enum role from, uint64_t call, uint64_t id,
+             enum submit_result result, const char *reason, uint64_t count)
+{
+    struct proto_recorded answer = {id, result};
+
+    (void)reason;
+    (void)count;
+    peer_answer(from, call, PROTO_RECORDED, &answer);
+}
+
+/* The nearest retry may be nearer than what the timer waits for. */
+static void
+due_wake_for(const struct proto_outcome *outcome)
+{
+    const struct proto_result *results = outcome->results.items;
+
+    for (size_t i = 0; i < outcome->results.count; i++)
+        if (results[i].state == DELIVERY_LATER &&
+            results[i].next_ms < store.due_at_ms)
+            due_set(results[i].next_ms);
+    if (store.keep_ms > 0 && outcome->when_ms + store.keep_ms < store.due_at_ms)
+        due_set(outcome->when_ms + store.keep_ms);
+}
+
+static void
+store_on_outcome(struct peer_message *message)
+{
+    const struct proto_outcome *outcome = message->payload;
+    struct store_record record = {.kind = STORE_OUTCOME,
+                                  .when_ms = outcome->when_ms,
+                                  .keep_ms = store.keep_ms,
+                                  .payload = message->bytes,
+                                  .fd = -1};
+
+    due_wake_for(outcome);
+    store_batch_add(&record, message->from, message->call, outcome->id,
+                    outcome_done);
+}
+
+static void
+add_plain(struct peer_message *message, enum store_kind kind,
+          store_done_fn *done)
+{
+    struct store_record record = {.kind = kind,
+                                  .when_ms = (uint64_t)clock_wall_ms(),
+                                  .payload = message->bytes,
+                                  .fd = -1};
+
+    store_batch_add(&record, message->from, message->call, 0, done);
+}
+
+static void
+store_on_health(struct peer_message *message)
+{
+    add_plain(message, STORE_HEALTH, NULL);
+}
+
+static void
+store_on_note(struct peer_message *message)
+{
+    add_plain(message, STORE_NOTE, NULL);
+}
+
+static void
+retry_done(enum role from, uint64_t call, uint64_t id,
+           enum submit_result result, const char *reason, uint64_t count)
+{
+    struct proto_count answer = {result == SUBMIT_DONE ? count : 0};
+
+    (void)id;
+    (void)reason;
+    peer_answer(from, call, PROTO_RETRIED, &answer);
+}
+
+static void
+store_on_retry(struct peer_message *message)
+{
+    add_plain(message, STORE_RETRY, retry_done);
+}
+
+/* --- role ------------------------------------------------------------------------ */
+
+static void
+store_configure(const struct conf *conf)
+{
+    store.reserve = conf->reserve;
+    store.keep_ms = conf->keep_delivered_ms;
+}
+
+static void
+store_start(const struct conf *conf)
+{
+    struct db_counts counts;
+    struct why why;
+
+    store_configure(conf);
+    store.db = db_open_writer(".", &why);
+    if (store.db == NULL)
+        fatal_exit(ROLE_EXIT_CONFIG, "%s", why.text);
+    db_reap_readers(store.db);
+    if (db_read_counts(store.db, &counts, &why) != 1)
+        fatal_exit(ROLE_EXIT_STORE, "%s", why.text);
+    store_batch_init(store.db, counts.floor_ms);
+    store.space_timer = loop_timer_new(space_check, NULL);
+    store.due_timer = loop_timer_new(due_check, NULL);
+    store.reap_timer = loop_timer_new(reap, NULL);
+    space_check(NULL);
+    due_check(NULL);
+    loop_timer_set(store.reap_timer, REAP_MS);
+    role_ready();
+}
+
+static void
+store_on_up(enum role role)
+{
+    if (store.space_known && (role == ROLE_LISTENER || role == ROLE_REPLAY ||
+                              role == ROLE_CONTROL))
+        space_tell(role);
+}
+
+static void
+drain_when_empty(void *arg)
+{
+    (void)arg;
+    if (store_batch_is_empty())
+        role_done();
+    else
+        loop_timer_set(store.drain_timer, 0);
+}
+
+/* By now the listener and replay are gone: what they sent is in the sockets
+ * or in the batch. The turn of a timer that is due reads the sockets too. */
+static void
+store_drain(uint64_t limit_ms)
+{
+    (void)limit_ms;
+    store.drain_timer = loop_timer_new(drain_when_empty, NULL);
+    loop_timer_set(store.drain_timer, 1);
+}
+
+static const struct peer_handler handlers[] = {
+    {PROTO_SUBMIT, store_on_submit}, {PROTO_OUTCOME, store_on_outcome},
+    {PROTO_HEALTH, store_on_health}, {PROTO_NOTE, store_on_note},
+    {PROTO_RETRY, store_on_retry},
+};
+
+const struct role_entry store_role = {
+    .role = ROLE_STORE,
+    .directory = ".",
+    .keeps_spool_lock = true,
+    .handlers = handlers,
+    .n_handlers = sizeof(handlers) / sizeof(handlers[0]),
+    .hooks = {.on_up = store_on_up},
+    .start = store_start,
+    .reload = store_configure,
+    .drain = store_drain,
+};
