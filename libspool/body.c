@@ -212,8 +212,9 @@ unpack_piece(struct view packed, struct buf *out, struct why *why)
         ZSTD_getFrameContentSize(packed.data, packed.len);
     size_t n;
 
-    /* The size is in the frame; a piece that claims more is damaged. */
-    if (size > BODY_PIECE_RAW)
+    /* The size is in the frame; a piece that claims more, or to be empty, is
+     * damaged. */
+    if (size == 0 || size > BODY_PIECE_RAW)
         return why_text(why, "damaged piece: wrong size");
     if (context == NULL && (context = ZSTD_createDCtx()) == NULL)
         fatal("out of memory for decompression");
