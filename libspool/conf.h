@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The configuration: read from a file by the parent and by spoolctl, sent to
+ * the roles as one record. Every key is declared once, in conf_table.h, with
+ * type, limits, default, unit and sentence; spoold.conf.5 follows the table.
+ *
+ * All texts are views into memory the conf owns. Times are milliseconds,
+ * sizes are bytes.
+ */
+#ifndef SPOOL_CONF_H
+#define SPOOL_CONF_H
+
+#include "record.h"
+
+struct conf_text { /* an item of a list of texts */
+    struct view text;
+};
+
+struct conf_listen {
+    struct view service;          /* the section's title: "smtp" */
+    struct record_list addresses; /* conf_text: "127.0.0.1:25", "[::]:25" */
+};
+
+struct conf_target {
+    struct view name;
+    struct record_list hosts; /* conf_text, see conf_host_parse */
+    uint64_t port;            /* for hosts without one */
+    uint64_t mx;              /* 0 */
+    struct view tls;          /* "none" */
+    struct view client;       /* "none" */
+    uint64_t connections;     /* at the most at a time */
+    uint64_t messages_per_connection;
+    uint64_t probe_min_ms;
+    uint64_t probe_max_ms;
+    uint64_t retry_min_ms; /* back-off of one delivery after a 4xx */
+    uint64_t retry_max_ms;
+    uint64_t connect_timeout_ms;
+    uint64_t reply_timeout_ms; /* any reply but the final one */
+    uint64_t final_timeout_ms; /* the reply to the final dot (RFC 5321: 10m) */
+};
+
+enum conf_recipients { CONF_RECIPIENTS_ANY = 1, CONF_RECIPIENTS_LIST = 2 };
+
+struct conf_domain {
+    struct view name; /* lower case; A-labels */
+    struct view target;
+    struct view return_target; /* takes DSNs to foreign senders; never empty */
+    uint64_t recipients;       /* enum conf_recipients */
+    struct view recipient_file;
+    uint64_t hold_for_ms;
+    uint64_t warn_after_ms; /* 0: no delay notices */
+};
+
+struct conf {
+    struct view hostname;
+    struct view spool;
+    struct view control;
+    struct view user;
+    struct view tls_certificate; /* tls { certificate } */
+    struct view tls_key;
+    struct record_list listens; /* struct conf_listen */
+    struct record_list targets; /* struct conf_target */
+    struct record_list domains; /* struct conf_domain */
+
+    uint64_t message_size; /* limit { message-size } and so on */
+    uint64_t recipients;
+    uint64_t connections;
+    uint64_t connections_per_client;
+    uint64_t reserve;
+    uint64_t memory; /* content under way in the listener */
+    uint64_t errors; /* bad commands before a session is ended */
+    uint64_t hops;   /* Received fields before it is a loop */
+    uint64_t command_timeout_ms;
+    uint64_t data_timeout_ms;
+    uint64_t drain_ms; /* how long an orderly stop may take */
+
+    uint64_t compression; /* store { compression } and so on */
+    uint64_t seal;
+    uint64_t keep_delivered_ms;
+
+    char *memory_block; /* what the views point into */
+};
+
+/* Reads and checks FILE with its includes. NULL and "FILE:LINE: reason" in
+ * *why when anything is wrong; the reason alone where there is no line. */
+struct conf *conf_load(const char *path, struct why *why);
+void conf_free(struct conf **conf);
+
+/* For the CONF message (proto_table.h). conf_decode takes a copy. */
+void conf_encode(const struct conf *conf, struct buf *out);
+struct conf *conf_decode(struct view bytes, struct why *why);
+
+/* Looks at the files the configuration names: recipient lists parse, the
+ * certificate and its key can be read and look like PEM, the user exists when
+ * we are root. -1 and "NAME:LINE: reason" or "NAME: reason". */
+int conf_check(const struct conf *conf, struct why *why);
+
+/* A host as configured: "mail.example.com", "mail.example.com:2525",
+ * "192.0.2.1", "192.0.2.1:25", "[2001:db8::1]", "[2001:db8::1]:25" or
+ * "2001:db8::1". */
+enum conf_host_kind {
+    CONF_HOST_NAME,
+    CONF_HOST_IPV4,
+    CONF_HOST_IPV6,
+};
+struct conf_host {
+    enum conf_host_kind kind;
+    struct view host; /* without brackets; points into the text */
+    uint16_t port;    /* 0: none given */
+};
+int conf_host_parse(struct view text, struct conf_host *host, struct why *why);
+
+/* Targets and domains are sorted by name; both questions search halves. */
+const struct conf_target *conf_target_by_name(const struct conf *conf,
+                                              struct view name);
+/* The domain of "local@domain", compared without case; NULL: not ours. */
+const struct conf_domain *conf_domain_by_name(const struct conf *conf,
+                                              struct view name);
+
+#endif

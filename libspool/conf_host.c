@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: ISC */
+/* Domains, hosts and listening addresses as they stand in the configuration. */
+#include "conf_key.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "addr.h"
+#include "num.h"
+
+int
+conf_name_check(struct view text, struct why *why)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] >= 0x80)
+            return why_text(why,
+                            "\"%.*s\": write a domain in ASCII, as xn--...",
+                            (int)text.len, text.data);
+    if (!addr_is_domain(text) || text.data[0] == '[')
+        return why_text(why, "\"%.*s\" is not a domain name", (int)text.len,
+                        text.data);
+    return 0;
+}
+
+static bool
+is_binary(int family, struct view text)
+{
+    char copy[INET6_ADDRSTRLEN];
+    struct in6_addr binary;
+
+    if (text.len >= sizeof(copy) || memchr(text.data, '\0', text.len) != NULL)
+        return false;
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
+    return inet_pton(family, copy, &binary) == 1;
+}
+
+static bool
+is_dotted_number(struct view text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (strchr("0123456789.", text.data[i]) == NULL)
+            return false;
+    return true;
+}
+
+/* The text is all host: no port, no brackets. */
+static int
+host_kind(struct conf_host *host, struct why *why)
+{
+    if (is_binary(AF_INET6, host->host))
+        host->kind = CONF_HOST_IPV6;
+    else if (is_binary(AF_INET, host->host))
+        host->kind = CONF_HOST_IPV4;
+    else if (!is_dotted_number(host->host) &&
+             conf_name_check(host->host, NULL) == 0)
+        host->kind = CONF_HOST_NAME;
+    else
+        return why_text(why, "\"%.*s\" is neither a host name nor an address",
+                        (int)host->host.len, host->host.data);
+    return 0;
+}
+
+static int
+host_port(struct view text, struct conf_host *host, struct why *why)
+{
+    uint64_t port;
+
+    if (num_parse(text, 1, UINT16_MAX, &port, why) != 0)
+        return -1;
+    host->port = (uint16_t)port;
+    return 0;
+}
+
+static int
+host_in_brackets(struct view text, struct conf_host *host, struct why *why)
+{
+    const char *close = memchr(text.data, ']', text.len);
+    struct view rest;
+
+    if (close == NULL)
+        return why_text(why, "\"%.*s\": \"]\" is missing", (int)text.len,
+                        text.data);
+    host->host = (struct view){text.data + 1, (size_t)(close - text.data - 1)};
+    host->kind = CONF_HOST_IPV6;
+    if (!is_binary(AF_INET6, host->host))
+        return why_text(why, "\"%.*s\" is not an IPv6 address",
+                        (int)host->host.len, host->host.data);
+    rest = view_skip(text, host->host.len + 2);
+    if (rest.len == 0)
+        return 0;
+    if (rest.data[0] != ':')
+        return why_text(why, "\"%.*s\": \":\" and a port expected after \"]\"",
+                        (int)text.len, text.data);
+    return host_port(view_skip(rest, 1), host, why);
+}
+
+int
+conf_host_parse(struct view text, struct conf_host *host, struct why *why)
+{
+    const char *colon;
+
+    *host = (struct conf_host){.host = text};
+    if (text.len == 0)
+        return why_text(why, "a host is empty");
+    if (text.data[0] == '[')
+        return host_in_brackets(text, host, why);
+    colon = memchr(text.data, ':', text.len);
+    /* Two colons: an IPv6 address, which has a port in brackets only. */
+    if (colon != NULL && memrchr(text.data, ':', text.len) == colon) {
+        host->host.len = (size_t)(colon - text.data);
+        if (host_port(view_skip(text, host->host.len + 1), host, why) != 0)
+            return -1;
+    }
+    return host_kind(host, why);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Every key of the configuration, once, in the order of spoold.conf.5:
+ *
+ *     X(SECTION, "key", KIND, struct, member, "default", "low", "high",
+ *       "sentence")
+ *
+ * The kinds are explained in conf_key.h. Values are written as in the file.
+ * NEEDED in place of a default: the key must be there; "": it may be absent.
+ * low and high are the limits of numbers, sizes and times; where they are the
+ * same, any other value comes with a later version, and the reason says so.
+ * For words, low lists those that are taken and high those that come with a
+ * later version. Included several times on purpose: no include guard.
+ */
+/* clang-format off */
+X(ROOT,   "hostname",                NAME,      conf,        hostname,                "",                    "",         "",   "the name this server has in SMTP")
+X(ROOT,   "spool",                   PATH,      conf,        spool,                   "/var/lib/spoold",     "",         "",   "the directory of the store")
+X(ROOT,   "control",                 PATH,      conf,        control,                 "/run/spoold/control", "",         "",   "the socket spoolctl talks to")
+X(ROOT,   "user",                    TEXT,      conf,        user,                    "spoold",              "",         "",   "the user the roles run as when spoold is started as root")
+
+X(TLS,    "certificate",             PATH,      conf,        tls_certificate,         "",                    "",         "",   "the certificate chain, PEM")
+X(TLS,    "key",                     PATH,      conf,        tls_key,                 "",                    "",         "",   "its private key, PEM")
+
+X(LISTEN, "address",                 ADDRESSES, conf_listen, addresses,               NEEDED,                "",         "",   "where to listen: one or more of address:port")
+
+X(TARGET, "hosts",                   HOSTS,     conf_target, hosts,                   NEEDED,                "",         "",   "the target's hosts, tried in this order")
+X(TARGET, "port",                    NUM,       conf_target, port,                    "25",                  "1",        "65535", "the port of hosts that name none")
+X(TARGET, "mx",                      FLAG,      conf_target, mx,                      "false",               "false",    "true", "finding the hosts by the domain's MX records")
+X(TARGET, "tls",                     WORD,      conf_target, tls,                     "none",                "none",     "opportunistic require verify dane", "encryption towards the target")
+X(TARGET, "client",                  WORD,      conf_target, client,                  "none",                "none",     "xclient xforward", "telling the target who the first client was")
+X(TARGET, "connections",             NUM,       conf_target, connections,             "20",                  "1",        "1000", "connections to the target at a time, at the most")
+X(TARGET, "messages-per-connection", NUM,       conf_target, messages_per_connection, "100",                 "1",        "100000", "messages sent over one connection, at the most")
+X(TARGET, "probe-min",               TIME,      conf_target, probe_min_ms,            "30s",                 "100ms",    "1d", "first pause between two probes of a target that is down")
+X(TARGET, "probe-max",               TIME,      conf_target, probe_max_ms,            "5m",                  "100ms",    "1d", "longest pause between two probes")
+X(TARGET, "retry-min",               TIME,      conf_target, retry_min_ms,            "1m",                  "100ms",    "1d", "first pause before a delivery that was refused for now is tried again")
+X(TARGET, "retry-max",               TIME,      conf_target, retry_max_ms,            "1h",                  "100ms",    "7d", "longest pause before it is tried again")
+X(TARGET, "connect-timeout",         TIME,      conf_target, connect_timeout_ms,      "30s",                 "100ms",    "10m", "how long a connection may take to come about")
+X(TARGET, "reply-timeout",           TIME,      conf_target, reply_timeout_ms,        "5m",                  "100ms",    "1h", "how long the target may take for a reply")
+X(TARGET, "final-timeout",           TIME,      conf_target, final_timeout_ms,        "10m",                 "100ms",    "1h", "how long the target may take for the reply to the end of a message")
+
+X(DOMAIN, "target",                  TEXT,      conf_domain, target,                  NEEDED,                "",         "",   "the target its mail goes to")
+X(DOMAIN, "return-target",           TEXT,      conf_domain, return_target,           "",                    "",         "",   "the target that takes notices to senders elsewhere; target when absent")
+X(DOMAIN, "recipients",              CHOICE,    conf_domain, recipients,              "any",                 "any list", "learned verify", "which recipients exist")
+X(DOMAIN, "recipient-file",          PATH,      conf_domain, recipient_file,          "",                    "",         "",   "the list of recipients")
+X(DOMAIN, "hold-for",                TIME,      conf_domain, hold_for_ms,             "30d",                 "1s",       "3650d", "how long a message is held while the target can be reached")
+X(DOMAIN, "warn-after",              TIME,      conf_domain, warn_after_ms,           "0",                   "0",        "0",  "when a sender is told of a delay")
+
+X(LIMIT,  "message-size",            SIZE,      conf,        message_size,            "50M",                 "1K",       "2G", "content of one message")
+X(LIMIT,  "recipients",              NUM,       conf,        recipients,              "1000",                "1",        "10000", "recipients of one message")
+X(LIMIT,  "connections",             NUM,       conf,        connections,             "2000",                "1",        "100000", "clients at a time")
+X(LIMIT,  "connections-per-client",  NUM,       conf,        connections_per_client,  "50",                  "1",        "100000", "connections at a time from one address")
+X(LIMIT,  "reserve",                 SIZE,      conf,        reserve,                 "1G",                  "1M",       "1T", "free space below which new mail is refused for now")
+X(LIMIT,  "memory",                  SIZE,      conf,        memory,                  "64M",                 "1M",       "64G", "content under way that the listener may hold in memory")
+X(LIMIT,  "errors",                  NUM,       conf,        errors,                  "20",                  "1",        "1000", "bad commands before a session is ended")
+X(LIMIT,  "hops",                    NUM,       conf,        hops,                    "100",                 "1",        "1000", "Received fields before a message counts as a loop")
+X(LIMIT,  "command-timeout",         TIME,      conf,        command_timeout_ms,      "5m",                  "100ms",    "1h", "how long a client may take for its next command")
+X(LIMIT,  "data-timeout",            TIME,      conf,        data_timeout_ms,         "5m",                  "100ms",    "1h", "how long a client may pause within a message")
+X(LIMIT,  "drain",                   TIME,      conf,        drain_ms,                "30s",                 "0",        "1h", "how long an orderly stop may take")
+
+X(STORE,  "compression",             NUM,       conf,        compression,             "3",                   "1",        "9",  "level of zstd: higher is smaller and slower")
+X(STORE,  "seal",                    FLAG,      conf,        seal,                    "false",               "false",    "true", "encryption of what is held")
+X(STORE,  "keep-delivered",          TIME,      conf,        keep_delivered_ms,       "3d",                  "0",        "3650d", "how long a message is kept after its last delivery ended")
+/* clang-format on */
