@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
@@ -124,7 +123,7 @@ event_end(struct event *event)
     const char *rest = memchr(event->line, ' ', event->len);
     size_t skip = (size_t)(rest + 1 - event->line);
     int n = snprintf(line, sizeof(line), "%s[%d]: %.*s\n", log_name(),
-                     (int)getpid(), (int)(event->len - skip),
+                     log_pid(), (int)(event->len - skip),
                      event->line + skip);
 
     log_line(line, (size_t)n);

@@ -163,6 +163,11 @@ frame_receive(struct frame_in *in, int socket)
     size_t got = 0;
 
     drop_taken(in);
+    /* Descriptors that no frame claims: reading would never go on. */
+    if (in->n_fds >= FRAME_FDS_MAX / 2) {
+        errno = EPROTO;
+        return -1;
+    }
     while (got < RECEIVE_MAX && in->n_fds < FRAME_FDS_MAX / 2) {
         union control control;
         struct iovec iov;

@@ -12,6 +12,7 @@
 static struct {
     const char *name;
     bool debug;
+    int pid;
     bool journal; /* under systemd: <N> gives the severity (sd-daemon(3)) */
 } log_state = {.name = "spoold"};
 
@@ -20,6 +21,7 @@ log_init(const char *name, bool debug)
 {
     log_state.name = name;
     log_state.debug = debug;
+    log_state.pid = (int)getpid();
     log_state.journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
@@ -33,6 +35,12 @@ const char *
 log_name(void)
 {
     return log_state.name;
+}
+
+int
+log_pid(void)
+{
+    return log_state.pid != 0 ? log_state.pid : (int)getpid();
 }
 
 void
@@ -58,7 +66,7 @@ log_va(int severity, const char *word, const char *format, va_list ap)
     if (log_state.journal)
         n = snprintf(line, sizeof(line), "<%d>", severity);
     n += snprintf(line + n, sizeof(line) - (size_t)n, "%s[%d]: %s%s",
-                  log_state.name, (int)getpid(), word, *word ? ": " : "");
+                  log_state.name, log_pid(), word, *word ? ": " : "");
     n += vsnprintf(line + n, sizeof(line) - (size_t)n, format, ap);
     if (n > (int)sizeof(line) - 2)
         n = (int)sizeof(line) - 2;

@@ -23,6 +23,7 @@
 void log_init(const char *name, bool debug);
 bool log_is_debug(void);
 const char *log_name(void);
+int log_pid(void); /* as it was at log_init */
 
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
