@@ -6,7 +6,9 @@
  *
  * What is true when: `flushing` - a deferred flush is queued; `dead` -
  * io_free was called, only the deferred free is still to come; `ended` -
- * on_end was called, no further callback. TLS goes through io->phase.
+ * on_end was called, no further callback; `last_words` - it was a timeout, so
+ * the connection can still carry what is written before io_free. TLS goes
+ * through io->phase.
  */
 #include "io.h"
 
@@ -47,6 +49,7 @@ struct io {
     enum io_phase phase;
     bool dead;
     bool ended;
+    bool last_words;
     bool paused;
     bool flushing;
     bool shutting;     /* io_shutdown was called */
@@ -78,6 +81,7 @@ io_end(struct io *io, enum io_end end, const char *reason)
     if (io->dead || io->ended)
         return;
     io->ended = true;
+    io->last_words = end == IO_TIMEOUT;
     event_del(io->readable);
     event_del(io->writable);
     snprintf(io->reason, sizeof(io->reason), "%s", reason);
@@ -125,12 +129,12 @@ io_free(struct io **io_ptr)
     if (io == NULL)
         return;
     *io_ptr = NULL;
-    if (!io->ended)
+    io->dead = true; /* from here on no callback */
+    if (!io->ended || io->last_words)
         io_flush(io);
-    if (io->phase == IO_TLS && !io->ended)
+    if (io->phase == IO_TLS && (!io->ended || io->last_words))
         SSL_shutdown(io->ssl); /* close_notify, if there is room for it */
     ERR_clear_error();
-    io->dead = true;
     event_del(io->readable);
     event_del(io->writable);
     loop_defer(io_destroy, io);
@@ -327,7 +331,7 @@ io_sent_all(struct io *io)
     buf_free(&io->out);
     io->sent = 0;
     io->wants_drained = false;
-    if (io->phase == IO_BEFORE_TLS) {
+    if (io->phase == IO_BEFORE_TLS && !io->dead) {
         io->phase = IO_HANDSHAKE;
         io_handshake(io);
         return;
@@ -381,7 +385,7 @@ io_want_flush(struct io *io)
 void
 io_write(struct io *io, struct view bytes)
 {
-    if (io->dead || io->ended)
+    if (io->dead || (io->ended && !io->last_words))
         return;
     if (io->sent > 0 && io->sent == io->out.len)
         buf_reset(&io->out), io->sent = 0;

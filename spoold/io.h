@@ -36,7 +36,8 @@ struct io_handlers {
     void (*on_drained)(void *arg);
     /* The TLS handshake is done. May be NULL where TLS is not started. */
     void (*on_tls)(void *arg);
-    /* The connection is over; only io_reason and io_free make sense now. */
+    /* The connection is over; only io_reason and io_free make sense now, and
+     * after IO_TIMEOUT a last io_write before io_free. */
     void (*on_end)(void *arg, enum io_end end);
 };
 
