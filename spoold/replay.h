@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Private to replay*.c. Four things, each with its own lifetime:
+ *
+ *   target   a section of the configuration: hosts, scheduler, what waits
+ *   session  one connection to one of its hosts
+ *   job      one message on its way to one target, until the store has
+ *            recorded what became of it; in memory only, so a crash puts it
+ *            back to where it stood
+ *   try      one recipient of a job
+ *
+ * Who calls whom: a target runs its scheduler and opens sessions or gives
+ * them jobs; a session reports back with replay_target_event and
+ * replay_job_done, which never act before the end of the turn.
+ */
+#ifndef SPOOLD_REPLAY_H
+#define SPOOLD_REPLAY_H
+
+#include <sys/socket.h>
+
+#include <uthash.h>
+
+#include "conf.h"
+#include "db_read.h"
+#include "proto.h"
+#include "replay_sched.h"
+
+struct replay_job;
+struct replay_route;
+struct replay_session;
+struct replay_target;
+struct msgid_source;
+
+/* --- replay.c: the role -------------------------------------------------- */
+
+const struct conf *replay_conf(void);
+struct db *replay_db(void); /* NULL before the store was there */
+uint64_t *replay_random(void);
+struct msgid_source *replay_ids(void);
+/* Is there a store that would record outcomes? No job is begun without. */
+bool replay_store_is_ready(void);
+/* Something ended: perhaps the drain is over. */
+void replay_check_drained(void);
+
+/* --- replay_target.c ----------------------------------------------------- */
+
+#define REPLAY_LIVE_MAX  1024 /* announced messages remembered for a target */
+#define REPLAY_BATCH_MAX 64   /* messages found by cursor in one go */
+
+/* Where in a target's work a message waits. */
+struct replay_waiting {
+    uint64_t id;
+    bool again; /* a session broke before the target heard of it; once only */
+};
+
+/* Live: what the store announced, in order. Backlog: what the cursor finds
+ * in the table of ready deliveries, over and over until a whole round finds
+ * nothing new. */
+struct replay_work {
+    struct replay_waiting live[REPLAY_LIVE_MAX]; /* a ring */
+    size_t live_first;
+    size_t live_n;
+    uint64_t batch[REPLAY_BATCH_MAX];
+    size_t batch_first;
+    size_t batch_n;
+    struct db_ready_cursor cursor;
+    bool maybe_more;  /* the table may hold messages that are not in here */
+    bool round_found; /* this round of the cursor found some */
+    size_t under_way; /* jobs, recorded ones excepted */
+};
+
+struct replay_target {
+    char *name;
+    bool gone; /* no longer configured; freed when its last job is */
+    struct replay_limits limits;
+    uint64_t retry_min_ms;
+    uint64_t retry_max_ms;
+    uint64_t connect_timeout_ms;
+    uint64_t reply_timeout_ms;
+    uint64_t final_timeout_ms;
+    uint64_t port;    /* of hosts that name none */
+    struct buf hosts; /* for people: "mail.example.com, 192.0.2.1:2525" */
+
+    struct replay_route *route;
+    struct replay_sched sched;
+    struct replay_session **sessions; /* by slot */
+    struct replay_work *work;
+
+    struct loop_timer *wake;
+    bool running;      /* a run is queued for the end of the turn */
+    bool unkept;       /* health changed while the store was away */
+    uint64_t since_ms; /* wall time of the last change of state */
+    uint64_t delivered;
+    uint64_t deferred;
+    UT_hash_handle hh; /* by name, in replay_target.c */
+};
+
+/* Takes the targets of a configuration: new ones begin, those that are gone
+ * finish what they have under way. */
+void replay_target_configure(const struct conf *conf);
+struct replay_target *replay_target_find(struct view name);
+/* One after the other: NULL gives the first. Gone ones included. */
+struct replay_target *replay_target_next(const struct replay_target *after);
+/* Something happened to the session in slot (or to the target). */
+void replay_target_event(struct replay_target *target,
+                         enum replay_event_kind kind, size_t slot,
+                         bool accepted, const char *reason);
+/* There may be something to do: runs the scheduler at the end of the turn. */
+void replay_target_run(struct replay_target *target);
+void replay_target_run_all(void);
+/* The next message for the busy session in slot, if it may have one already;
+ * it reports REPLAY_AHEAD when it begins. */
+struct replay_job *replay_target_ahead(struct replay_target *target,
+                                       size_t slot);
+void replay_target_probe(struct replay_target *target);
+/* The store is back: health that changed meanwhile, and the backlog. */
+void replay_target_store_up(void);
+/* No new work from now on. */
+void replay_target_stop_all(void);
+/* Ends every session at once: the time for the drain is over. */
+void replay_target_abort_all(void);
+void replay_target_describe(struct replay_target *target,
+                            struct proto_target_now *now);
+uint64_t replay_target_reach_ms(struct replay_target *target);
+
+/* --- replay_work.c: which message next, and jobs ------------------------- */
+
+enum replay_said {
+    SAID_NOTHING, /* not asked: the delivery stays as it is */
+    SAID_WAITING, /* accepted at RCPT, the reply to the message is open */
+    SAID_REPLY,   /* code and reply are the target's last word */
+    SAID_US,      /* we do not send it there; code and reply say why */
+    SAID_BROKEN,  /* the session ended with this message under way */
+};
+
+struct replay_try {
+    uint64_t n;
+    const struct delivery *row; /* in the job's message */
+    enum replay_said said;
+    bool at_rcpt;  /* the reply was one to RCPT */
+    uint64_t code; /* 0 with SAID_BROKEN, unless a 421 came */
+    char *reply;
+
+    /* replay_outcome.c */
+    uint64_t state; /* enum delivery_state it goes to; READY: no change */
+    uint64_t next_ms;
+};
+
+enum replay_job_state {
+    JOB_TRYING,     /* a session has it */
+    JOB_RECORDING,  /* OUTCOME was sent */
+    JOB_UNRECORDED, /* OUTCOME is to be sent (again) when the store is there */
+    JOB_STUCK,      /* the store refused it: never tried again in this life */
+};
+
+struct replay_job_key {
+    uint64_t id;
+    struct replay_target *target;
+};
+
+#define REPLAY_TRIES_MAX                                                       \
+    100 /* RFC 5321 4.5.3.1.8: every server takes these                        \
+         */
+
+struct replay_job {
+    struct replay_job_key key;
+    enum replay_job_state state;
+    struct db_message message;
+    struct replay_try *tries;
+    size_t n_tries;
+    bool again;   /* see struct replay_waiting */
+    bool more;    /* the message has further recipients at this target */
+    char *remote; /* the host that was spoken to, for DSN and events */
+
+    uint64_t when_ms; /* of the outcome */
+    struct buf dsn;   /* an encoded proto_submit, or empty */
+    uint64_t dsn_id;
+    struct proto_result *results; /* of the OUTCOME, until it is recorded */
+    size_t n_results;
+    UT_hash_handle hh;
+};
+
+struct replay_work *replay_work_new(void);
+void replay_work_free(struct replay_work **work);
+/* Messages known to wait, without a look into the store. */
+size_t replay_work_known(const struct replay_target *target);
+/* The store announced it. */
+void replay_work_add(struct replay_target *target, uint64_t id);
+/* The table may hold more than is known. */
+void replay_work_look(struct replay_target *target);
+/* How many messages wait, as far as known (0: none at all). */
+size_t replay_work_waiting(struct replay_target *target);
+/* The next message as a job; NULL: there is none after all. */
+struct replay_job *replay_work_take(struct replay_target *target);
+
+/* What became of a job: outcomes are judged and sent. Tries that all say
+ * SAID_NOTHING put the message back. The job is the callee's. */
+void replay_job_done(struct replay_job *job);
+/* Sends what could not be recorded so far. */
+void replay_job_store_up(void);
+size_t replay_job_count(void); /* jobs whose outcome is not recorded */
+void replay_try_say(struct replay_try *attempt, enum replay_said said,
+                    uint64_t code, struct view reply);
+
+/* --- replay_route.c ------------------------------------------------------ */
+
+#define REPLAY_ADDRESSES_MAX 16
+
+struct replay_address {
+    struct sockaddr_storage to;
+    socklen_t to_len;
+    char remote[256]; /* "mail.example.com" or "[192.0.2.1]" */
+    char text[320];   /* "mail.example.com[192.0.2.1]:25" */
+};
+
+/* The addresses to try, in order; none: reason says why. Valid until the
+ * callback returns. */
+typedef void replay_route_fn(void *arg, const struct replay_address *addresses,
+                             size_t n, const char *reason);
+
+/* The hosts must have been checked with conf_host_parse. */
+struct replay_route *replay_route_new(const struct conf_target *target);
+void replay_route_free(struct replay_route **route);
+/* Calls back once, at once or after names were looked up. */
+void replay_route_get(struct replay_route *route, replay_route_fn *fn,
+                      void *arg);
+void replay_route_forget(struct replay_route *route, const void *arg);
+/* An address failed or worked: failed ones are tried last for a while. */
+void replay_route_report(struct replay_route *route,
+                         const struct replay_address *address, bool worked);
+
+/* --- replay_session.c ---------------------------------------------------- */
+
+/* Fills the slot with a session that connects and greets; it reports
+ * REPLAY_READY or REPLAY_FAILED, perhaps before the return. */
+void replay_session_open(struct replay_target *target, size_t slot);
+/* The target has other hosts now: a session that waits for addresses asks
+ * again. */
+void replay_session_reroute(struct replay_session *session);
+/* Takes the job; the session was idle. */
+void replay_session_give(struct replay_session *session,
+                         struct replay_job *job);
+void replay_session_quit(struct replay_session *session); /* it was idle */
+void replay_session_abort(struct replay_session *session, const char *reason);
+
+/* --- replay_content.c ---------------------------------------------------- */
+
+struct replay_content;
+
+struct replay_content *replay_content_new(const struct replay_job *job);
+void replay_content_free(struct replay_content **content);
+/* Appends the next piece as it goes over the wire. 1: there is more; 0: that
+ * was the last, with the end mark; -1: a piece is missing or damaged and the
+ * end mark must never be sent. */
+int replay_content_next(struct replay_content *content, struct buf *out,
+                        struct why *why);
+/* One piece, decoded, until the next call of this file. 1: *bytes is set, 0:
+ * there is no such piece, -1: damaged, or the store cannot be read. */
+int replay_content_piece(uint64_t id, uint64_t n, struct view *bytes,
+                         struct why *why);
+/* The header block of a message, as far as its first piece has it. */
+int replay_content_header(uint64_t id, struct buf *out, struct why *why);
+
+/* --- replay_outcome.c: knows neither connections nor the loop ------------ */
+
+struct replay_rules {
+    const struct conf *conf;
+    uint64_t now_ms;
+    uint64_t reach_ms; /* of the target, now */
+    uint64_t retry_min_ms;
+    uint64_t retry_max_ms;
+    uint64_t *random;
+    struct msgid_source *ids;
+};
+
+/* Decides for each try; true: a DSN is due, and replay_outcome_return must
+ * follow. */
+bool replay_outcome_judge(struct replay_job *job,
+                          const struct replay_rules *rules);
+/* Writes the DSN into job->dsn. header is the original's header block. Where
+ * there is no way back to the sender the deliveries become DROPPED. */
+void replay_outcome_return(struct replay_job *job,
+                           const struct replay_rules *rules,
+                           struct view header);
+/* Fills job->results. */
+void replay_outcome_results(struct replay_job *job);
+/* Events and counters of what was decided; after the store recorded it. */
+void replay_outcome_tell(const struct replay_job *job);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One connection to a target, shared by replay_session.c (connects, reads,
+ * ends) and replay_step.c (says and understands SMTP), and by nobody else.
+ */
+#ifndef SPOOLD_REPLAY_SESSION_H
+#define SPOOLD_REPLAY_SESSION_H
+
+#include "io.h"
+#include "replay.h"
+#include "smtp_reply.h"
+
+enum step {
+    STEP_GREETING,
+    STEP_EHLO,
+    STEP_HELO,
+    STEP_RSET,
+    STEP_MAIL,
+    STEP_RCPT,
+    STEP_DATA,
+    STEP_DOT,      /* the content was sent: the message is theirs, or not */
+    STEP_LONE_DOT, /* DATA was taken with no recipient: empty content */
+    STEP_QUIT,
+    STEP_NONE,
+};
+
+struct expect {
+    enum step step;
+    size_t at; /* STEP_RCPT: which try */
+};
+
+/* What of a job was said and heard on this connection. */
+struct transaction {
+    struct replay_job *job; /* NULL: there is none */
+    enum step next;         /* to be said; STEP_NONE: all was */
+    size_t asked;           /* tries up to here had their RCPT */
+    size_t accepted;        /* of them, with 2xx */
+    bool heard;             /* there was a reply to something of it */
+    bool refused; /* MAIL was; replies to RCPT and DATA mean nothing */
+};
+
+struct replay_session {
+    unsigned magic;
+    struct replay_target *target;
+    size_t slot;
+    struct io *io;
+    bool ready; /* EHLO was answered */
+    bool dead;  /* only the deferred free is to come */
+
+    struct replay_address *addresses;
+    size_t n_addresses;
+    size_t at; /* the one in use */
+
+    struct smtp_reply reply;
+    struct smtp_offers offers;
+    struct expect *queue; /* replies that are to come, in order */
+    size_t queue_first;
+    size_t queue_n;
+    size_t queue_cap;
+    uint64_t timeout_ms;
+
+    struct transaction current;
+    struct transaction ahead; /* said in one go with current's content */
+    bool needs_reset;         /* the server may think a MAIL is under way */
+    size_t done;              /* transactions that ended */
+    struct replay_content *content; /* current's, while it is being sent */
+    size_t behind_dot;              /* bytes written after the end mark */
+    struct loop_timer *turn;        /* for the next part of long content */
+};
+
+/* --- replay_session.c ---------------------------------------------------- */
+
+struct replay_session *replay_session_of(void *arg);
+void replay_session_expect(struct replay_session *session, enum step step,
+                           size_t at);
+/* The step whose reply comes next. */
+enum step replay_session_awaits(const struct replay_session *session);
+
+/* Calls replay_step_content again after others had their turn: the socket may
+ * take all there is at once, and then nothing tells us to go on. */
+void replay_session_go_on(struct replay_session *session);
+
+/* Before EHLO was answered: this address is no good, try the next one. */
+void replay_session_next_address(struct replay_session *session,
+                                 const char *reason);
+
+enum replay_fault {
+    FAULT_THEIRS,  /* the connection ended or makes no sense any more */
+    FAULT_CONTENT, /* we cannot send what we began */
+    FAULT_OURS,    /* we stop; nothing is held against anybody */
+};
+/* The session is over, at once; code is that of a reply that ended it (421)
+ * or 0. What is under way is judged or put back. */
+void replay_session_end(struct replay_session *session, enum replay_fault fault,
+                        int code, const char *reason);
+
+/* --- replay_step.c ------------------------------------------------------- */
+
+/* What a step waits for, for people. */
+const char *replay_step_awaited(enum step step);
+void replay_step_say_quit(struct replay_session *session);
+/* Begins with the job; false: every recipient was ruled out beforehand. */
+bool replay_step_begin(struct replay_session *session, struct transaction *t,
+                       struct replay_job *job);
+/* Says what may be said now. */
+void replay_step_say(struct replay_session *session);
+/* session->reply is one: to the step that was expected, or to nothing. */
+void replay_step_reply(struct replay_session *session);
+/* There is room for more content. */
+void replay_step_content(struct replay_session *session);
+
+#endif

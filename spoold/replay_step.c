@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * SMTP as a client (RFC 5321), one table of steps: how each is said, what its
+ * reply does. Everything said adds one expectation to the session's queue and
+ * every reply takes the first one off, so pipelining (RFC 2920) is only a
+ * matter of how much may be said before waiting. With it a transaction is two
+ * writes, and where there is a backlog the next MAIL, RCPT and DATA go out
+ * right behind the content of this message: one write a message.
+ *
+ * STEP_DOT is the one window in which a message can be delivered twice: the
+ * end mark was sent and the connection ends before the reply. It is counted
+ * (STAT_UNKNOWN). Before it nothing was delivered, after it we know.
+ *
+ * Before: replay_session.c   After: replay_outcome.c
+ */
+#include "replay_session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "log.h"
+#include "loop.h"
+#include "mem.h"
+#include "stats.h"
+
+/* Content of one connection in our memory: the store is read again when this
+ * much has gone. */
+#define CONTENT_AHEAD (256 * 1024)
+
+struct step_row {
+    const char *awaited;
+    void (*say)(struct replay_session *session, struct transaction *t);
+    void (*on_reply)(struct replay_session *session, size_t at);
+};
+
+static const struct step_row steps[STEP_NONE];
+
+const char *
+replay_step_awaited(enum step step)
+{
+    return step == STEP_NONE ? "nothing" : steps[step].awaited;
+}
+
+static bool
+offers(const struct replay_session *session, enum smtp_offer offer)
+{
+    return (session->offers.flags & offer) != 0;
+}
+
+/* The reply as one line of text, until the next call. */
+static struct view
+reply_text(const struct replay_session *session)
+{
+    static struct buf text;
+
+    buf_reset(&text);
+    smtp_reply_print(&session->reply, &text);
+    return buf_view(&text);
+}
+
+/* "554 5.7.1 Go away", until the next call. */
+static const char *
+reply_reason(const struct replay_session *session)
+{
+    static char text[SMTP_REPLY_PRINT_MAX + 16];
+    struct view words = reply_text(session);
+
+    snprintf(text, sizeof(text), "%d %.*s", session->reply.code, (int)words.len,
+             words.data);
+    return text;
+}
+
+/* --- what can be known beforehand ---------------------------------------- */
+
+static bool
+is_ascii(struct view v)
+{
+    for (size_t i = 0; i < v.len; i++)
+        if ((unsigned char)v.data[i] > 127)
+            return false;
+    return true;
+}
+
+/* Our own rows; but a line end in an address would be a command. */
+static bool
+is_one_word(struct view address)
+{
+    for (size_t i = 0; i < address.len; i++)
+        if ((unsigned char)address.data[i] < ' ' || address.data[i] == 127)
+            return false;
+    return true;
+}
+
+/* Does the message need SMTPUTF8 whoever the recipient is? Senders that only
+ * ask for it because we offer it must not get their mail back. */
+static bool
+needs_utf8(const struct replay_job *job)
+{
+    const struct message *message = &job->message.message;
+    struct buf header = {0};
+    bool ascii;
+
+    if (!(message->flags & MESSAGE_UTF8))
+        return false;
+    if (!is_ascii(message->sender) ||
+        replay_content_header(job->key.id, &header, NULL) != 0)
+        return true;
+    ascii = is_ascii(buf_view(&header));
+    buf_free(&header);
+    return !ascii;
+}
+
+/* Rules out recipients this server cannot be given; the number of the others.
+ */
+static size_t
+rule_out(struct replay_session *session, struct replay_job *job)
+{
+    const struct message *message = &job->message.message;
+    uint64_t size_max = session->offers.size_max;
+    bool no_utf8 = !offers(session, SMTP_OFFER_SMTPUTF8);
+    bool all_utf8 = no_utf8 && needs_utf8(job);
+    char text[160];
+    size_t left = 0;
+
+    for (size_t i = 0; i < job->n_tries; i++) {
+        struct replay_try *attempt = &job->tries[i];
+        struct view recipient = attempt->row->recipient;
+
+        if (!is_one_word(recipient) || !is_one_word(message->sender)) {
+            replay_try_say(attempt, SAID_US, 553,
+                           VIEW("5.1.3 an address that cannot be sent"));
+        } else if (size_max > 0 && message->size > size_max) {
+            snprintf(text, sizeof(text),
+                     "5.3.4 the message has %" PRIu64
+                     " bytes, the server takes %" PRIu64,
+                     message->size, size_max);
+            replay_try_say(attempt, SAID_US, 552, view_of(text));
+        } else if (all_utf8 || (no_utf8 && !is_ascii(recipient))) {
+            replay_try_say(attempt, SAID_US, 553,
+                           VIEW("5.6.7 the message or its addresses need "
+                                "SMTPUTF8, which the server does not offer"));
+        } else {
+            left++;
+        }
+    }
+    return left;
+}
+
+bool
+replay_step_begin(struct replay_session *session, struct transaction *t,
+                  struct replay_job *job)
+{
+    free(job->remote);
+    job->remote = mem_copy_text(session->addresses[session->at].remote);
+    if (rule_out(session, job) == 0)
+        return false;
+    *t = (struct transaction){.job = job, .next = STEP_MAIL};
+    if (session->needs_reset)
+        t->next = STEP_RSET;
+    stats_add(STAT_ATTEMPTS, 1);
+    return true;
+}
+
+/* --- saying -------------------------------------------------------------- */
+
+static void
+say_hello(struct replay_session *session, const char *verb)
+{
+    struct view name = replay_conf()->hostname;
+
+    io_printf(session->io, "%s %.*s\r\n", verb, (int)name.len, name.data);
+}
+
+static void
+say_ehlo(struct replay_session *session, struct transaction *t)
+{
+    (void)t;
+    say_hello(session, "EHLO");
+}
+
+static void
+say_helo(struct replay_session *session, struct transaction *t)
+{
+    (void)t;
+    say_hello(session, "HELO");
+}
+
+static void
+say_rset(struct replay_session *session, struct transaction *t)
+{
+    io_write(session->io, VIEW("RSET\r\n"));
+    session->needs_reset = false;
+    t->next = STEP_MAIL;
+}
+
+/* 8-bit content goes out as it is where 8BITMIME is not offered: servers that
+ * do not are long gone or take it all the same, and a conversion would change
+ * what was signed. */
+static void
+say_mail(struct replay_session *session, struct transaction *t)
+{
+    const struct message *message = &t->job->message.message;
+
+    io_printf(session->io, "MAIL FROM:<%.*s>", (int)message->sender.len,
+              message->sender.data);
+    if (offers(session, SMTP_OFFER_SIZE))
+        io_printf(session->io, " SIZE=%" PRIu64, message->size);
+    if ((message->flags & MESSAGE_8BIT) && offers(session, SMTP_OFFER_8BITMIME))
+        io_write(session->io, VIEW(" BODY=8BITMIME"));
+    if ((message->flags & MESSAGE_UTF8) && offers(session, SMTP_OFFER_SMTPUTF8))
+        io_write(session->io, VIEW(" SMTPUTF8"));
+    io_write(session->io, VIEW("\r\n"));
+    t->next = STEP_RCPT;
+}
+
+/* The next try from here on that was not ruled out. */
+static size_t
+next_try(const struct replay_job *job, size_t from)
+{
+    while (from < job->n_tries && job->tries[from].said == SAID_US)
+        from++;
+    return from;
+}
+
+static void
+say_rcpt(struct replay_session *session, struct transaction *t)
+{
+    size_t at = next_try(t->job, t->asked);
+    struct view recipient = t->job->tries[at].row->recipient;
+
+    io_printf(session->io, "RCPT TO:<%.*s>\r\n", (int)recipient.len,
+              recipient.data);
+    t->asked = at + 1;
+    if (next_try(t->job, t->asked) == t->job->n_tries)
+        t->next = STEP_DATA;
+}
+
+static void
+say_data(struct replay_session *session, struct transaction *t)
+{
+    io_write(session->io, VIEW("DATA\r\n"));
+    t->next = STEP_NONE;
+}
+
+static void
+say_quit(struct replay_session *session, struct transaction *t)
+{
+    (void)t;
+    io_write(session->io, VIEW("QUIT\r\n"));
+}
+
+static void
+say(struct replay_session *session, struct transaction *t, enum step step)
+{
+    steps[step].say(session, t);
+    replay_session_expect(session, step, step == STEP_RCPT ? t->asked - 1 : 0);
+}
+
+void
+replay_step_say_quit(struct replay_session *session)
+{
+    say(session, NULL, STEP_QUIT);
+}
+
+static void finish(struct replay_session *session);
+
+void
+replay_step_say(struct replay_session *session)
+{
+    struct transaction *t = &session->current;
+
+    while (!session->dead && t->job != NULL && t->next != STEP_NONE) {
+        if (session->queue_n > 0 && !offers(session, SMTP_OFFER_PIPELINING))
+            return;
+        /* One by one, it is known here that nobody is left to send it to. */
+        if (session->queue_n == 0 &&
+            (t->refused || (t->next == STEP_DATA && t->accepted == 0))) {
+            session->needs_reset = !t->refused;
+            finish(session);
+            return;
+        }
+        say(session, t, t->next);
+    }
+}
+
+/* --- the end of a transaction -------------------------------------------- */
+
+/* What the target says now is the last word for those that wait for one. */
+static void
+say_to_waiting(struct replay_session *session)
+{
+    struct replay_job *job = session->current.job;
+    struct view words = reply_text(session);
+
+    for (size_t i = 0; i < job->n_tries; i++)
+        if (job->tries[i].said == SAID_WAITING)
+            replay_try_say(&job->tries[i], SAID_REPLY,
+                           (uint64_t)session->reply.code, words);
+}
+
+/* The current transaction ended, the connection is fine. */
+static void
+finish(struct replay_session *session)
+{
+    struct replay_job *job = session->current.job;
+    bool accepted = false;
+
+    for (size_t i = 0; i < job->n_tries; i++)
+        accepted |= job->tries[i].said == SAID_REPLY &&
+                    !job->tries[i].at_rcpt && job->tries[i].code / 100 == 2;
+    session->current = session->ahead;
+    session->ahead = (struct transaction){0};
+    session->done++;
+    replay_target_event(session->target, REPLAY_DONE, session->slot, accepted,
+                        NULL);
+    replay_job_done(job);
+}
+
+/* --- content ------------------------------------------------------------- */
+
+/* Where there is a backlog the next transaction goes out in the same write
+ * (RFC 2920 3.1: content may be the first part of a group). */
+static void
+say_ahead(struct replay_session *session)
+{
+    struct transaction *t = &session->ahead;
+    size_t before = io_pending(session->io);
+    struct replay_job *job;
+
+    session->behind_dot = 0;
+    if (!offers(session, SMTP_OFFER_PIPELINING))
+        return;
+    job = replay_target_ahead(session->target, session->slot);
+    if (job == NULL)
+        return;
+    if (!replay_step_begin(session, t, job)) {
+        replay_job_done(job);
+        return;
+    }
+    replay_target_event(session->target, REPLAY_AHEAD, session->slot, false,
+                        NULL);
+    while (t->next != STEP_NONE)
+        say(session, t, t->next);
+    session->behind_dot = io_pending(session->io) - before;
+}
+
+void
+replay_step_content(struct replay_session *session)
+{
+    static struct buf wire;
+    struct why why;
+    int more = 1;
+
+    if (session->content == NULL)
+        return;
+    while (more == 1 && io_pending(session->io) < CONTENT_AHEAD) {
+        buf_reset(&wire);
+        more = replay_content_next(session->content, &wire, &why);
+        if (more >= 0)
+            io_write(session->io, buf_view(&wire));
+    }
+    if (more < 0) {
+        log_warn("content that is not as it was: %s", why.text);
+        replay_session_end(session, FAULT_CONTENT, 0, why.text);
+    } else if (more == 0) {
+        replay_content_free(&session->content);
+        replay_session_expect(session, STEP_DOT, 0);
+        say_ahead(session);
+    } else {
+        replay_session_go_on(session);
+    }
+}
+
+/* --- replies ------------------------------------------------------------- */
+
+static void
+become_ready(struct replay_session *session)
+{
+    session->ready = true;
+    stats_add(STAT_TARGET_SESSIONS, 1);
+    stats_add(STAT_TARGET_SESSIONS_NOW, 1);
+    replay_route_report(session->target->route,
+                        &session->addresses[session->at], true);
+    replay_target_event(session->target, REPLAY_READY, session->slot, false,
+                        NULL);
+}
+
+static void
+on_greeting(struct replay_session *session, size_t at)
+{
+    (void)at;
+    if (session->reply.code == 220)
+        say(session, NULL, STEP_EHLO);
+    else
+        replay_session_next_address(session, reply_reason(session));
+}
+
+static void
+on_ehlo(struct replay_session *session, size_t at)
+{
+    (void)at;
+    if (session->reply.code == 250) {
+        smtp_offers_read(&session->reply, &session->offers);
+        become_ready(session);
+    } else if (session->reply.code / 100 == 5) {
+        say(session, NULL, STEP_HELO);
+    } else {
+        replay_session_next_address(session, reply_reason(session));
+    }
+}
+
+static void
+on_helo(struct replay_session *session, size_t at)
+{
+    (void)at;
+    session->offers = (struct smtp_offers){0};
+    if (session->reply.code == 250)
+        become_ready(session);
+    else
+        replay_session_next_address(session, reply_reason(session));
+}
+
+/* Whatever it says: MAIL will show whether it helped. */
+static void
+on_rset(struct replay_session *session, size_t at)
+{
+    (void)session;
+    (void)at;
+}
+
+static void
+on_mail(struct replay_session *session, size_t at)
+{
+    struct replay_job *job = session->current.job;
+
+    (void)at;
+    session->current.heard = true;
+    if (session->reply.code / 100 == 2)
+        return;
+    session->current.refused = true;
+    for (size_t i = 0; i < job->n_tries; i++)
+        if (job->tries[i].said == SAID_NOTHING)
+            job->tries[i].said = SAID_WAITING;
+    say_to_waiting(session);
+}
+
+static void
+on_rcpt(struct replay_session *session, size_t at)
+{
+    struct replay_try *attempt = &session->current.job->tries[at];
+
+    if (session->current.refused)
+        return;
+    if (session->reply.code / 100 == 2) {
+        attempt->said = SAID_WAITING;
+        session->current.accepted++;
+    } else {
+        attempt->at_rcpt = true;
+        replay_try_say(attempt, SAID_REPLY, (uint64_t)session->reply.code,
+                       reply_text(session));
+    }
+}
+
+static void
+on_data(struct replay_session *session, size_t at)
+{
+    struct transaction *t = &session->current;
+
+    (void)at;
+    if (session->reply.code == 354 && t->accepted > 0) {
+        session->content = replay_content_new(t->job);
+        replay_step_content(session);
+    } else if (session->reply.code == 354) {
+        /* RFC 2920 3.1: it may happen; the message must have no content. */
+        io_write(session->io, VIEW(".\r\n"));
+        replay_session_expect(session, STEP_LONE_DOT, 0);
+    } else if (session->reply.code / 100 < 4) {
+        replay_session_end(session, FAULT_THEIRS, 0, reply_reason(session));
+    } else {
+        say_to_waiting(session);
+        session->needs_reset = !t->refused;
+        finish(session);
+    }
+}
+
+static void
+on_dot(struct replay_session *session, size_t at)
+{
+    (void)at;
+    say_to_waiting(session);
+    finish(session);
+}
+
+static void
+on_lone_dot(struct replay_session *session, size_t at)
+{
+    (void)at;
+    finish(session);
+}
+
+static void
+on_quit(struct replay_session *session, size_t at)
+{
+    (void)at;
+    replay_session_end(session, FAULT_OURS, 0, "done");
+}
+
+static const struct step_row steps[STEP_NONE] = {
+    [STEP_GREETING] = {"the greeting", NULL, on_greeting},
+    [STEP_EHLO] = {"the reply to EHLO", say_ehlo, on_ehlo},
+    [STEP_HELO] = {"the reply to HELO", say_helo, on_helo},
+    [STEP_RSET] = {"the reply to RSET", say_rset, on_rset},
+    [STEP_MAIL] = {"the reply to MAIL", say_mail, on_mail},
+    [STEP_RCPT] = {"the reply to RCPT", say_rcpt, on_rcpt},
+    [STEP_DATA] = {"the reply to DATA", say_data, on_data},
+    [STEP_DOT] = {"the reply to the message", NULL, on_dot},
+    [STEP_LONE_DOT] = {"the reply to no content", NULL, on_lone_dot},
+    [STEP_QUIT] = {"the reply to QUIT", say_quit, on_quit},
+};
+
+/* Nobody asked. Between messages it is a server that closes (421); within
+ * content it is the verdict on it, early, and the content has no end then. */
+static void
+on_early_reply(struct replay_session *session)
+{
+    if (session->content != NULL && session->reply.code / 100 >= 4 &&
+        session->reply.code != 421)
+        say_to_waiting(session);
+    replay_session_end(session, FAULT_THEIRS, session->reply.code,
+                       reply_reason(session));
+}
+
+void
+replay_step_reply(struct replay_session *session)
+{
+    struct expect expected;
+
+    if (session->queue_n == 0) {
+        on_early_reply(session);
+        return;
+    }
+    expected = session->queue[session->queue_first++];
+    session->queue_n--;
+    /* RFC 5321 3.8: the server is about to close, whatever was asked. */
+    if (session->reply.code == 421 && session->ready)
+        replay_session_end(session, FAULT_THEIRS, 421, reply_reason(session));
+    else
+        steps[expected.step].on_reply(session, expected.at);
+}

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A target of the configuration as it lives: its scheduler is asked and
+ * obeyed here, its changes of state become events, ledger notes and rows of
+ * the store. All of that happens at the end of a turn, so whatever reports
+ * something is never called back from inside.
+ *
+ * Before: replay.c   After: replay_sched.c, replay_work.c, replay_session.c
+ */
+#include "replay.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "event.h"
+#include "log.h"
+#include "loop.h"
+#include "mem.h"
+#include "peer.h"
+
+static struct replay_target *targets; /* by name */
+
+/* --- what the store keeps ------------------------------------------------ */
+
+static void
+keep_health(struct replay_target *target)
+{
+    struct target_health health = {
+        .name = view_of(target->name),
+        .state = target->sched.state,
+        .since_ms = target->since_ms,
+        .reach_ms = target->sched.reach_ms,
+        .reason = view_of(target->sched.reason),
+    };
+
+    if (replay_store_is_ready())
+        peer_send(ROLE_STORE, PROTO_HEALTH, &health, -1);
+}
+
+static enum event_kind
+event_of(enum target_state state)
+{
+    switch (state) {
+    case TARGET_UP:
+        return EVENT_TARGET_UP;
+    case TARGET_DOWN:
+        return EVENT_TARGET_DOWN;
+    case TARGET_RETURNING:
+        return EVENT_TARGET_RETURNING;
+    }
+    bug("target state %d", (int)state);
+}
+
+static void
+keep_note(const struct replay_target *target)
+{
+    struct buf text = {0};
+    struct ledger_entry entry = {.when_ms = target->since_ms,
+                                 .event = event_of(target->sched.state)};
+
+    buf_add_text(&text, target->name);
+    if (target->sched.reason[0] != 0)
+        buf_addf(&text, ": %s", target->sched.reason);
+    entry.text = buf_view(&text);
+    peer_send(ROLE_STORE, PROTO_NOTE, &entry, -1);
+    buf_free(&text);
+}
+
+/* The state is another one. */
+static void
+announce(struct replay_target *target)
+{
+    const struct replay_sched *sched = &target->sched;
+    struct event event;
+
+    target->since_ms = (uint64_t)clock_wall_ms();
+    event_begin(&event, event_of(sched->state));
+    event_text(&event, "target", target->name);
+    if (sched->state == TARGET_DOWN) {
+        event_num(&event, "probe-ms",
+                  (uint64_t)(sched->probe_ms - loop_now_ms()));
+        event_text(&event, "reason", sched->reason);
+    }
+    event_end(&event);
+    target->unkept = !replay_store_is_ready();
+    if (target->unkept)
+        return;
+    keep_note(target);
+    keep_health(target);
+}
+
+void
+replay_target_store_up(void)
+{
+    for (struct replay_target *t = targets; t != NULL; t = t->hh.next) {
+        if (t->unkept)
+            keep_note(t);
+        if (t->unkept)
+            keep_health(t);
+        t->unkept = false;
+        replay_work_look(t); /* what was announced meanwhile */
+        replay_target_run(t);
+    }
+}
+
+/* --- the scheduler ------------------------------------------------------- */
+
+static void
+give(struct replay_target *target, size_t slot)
+{
+    struct replay_job *job = replay_work_take(target);
+
+    if (job != NULL)
+        replay_session_give(target->sessions[slot], job);
+    else
+        replay_target_event(target, REPLAY_NO_WORK, slot, false, NULL);
+}
+
+static void
+obey(struct replay_target *target, const struct replay_action *action)
+{
+    switch (action->kind) {
+    case REPLAY_OPEN:
+        replay_session_open(target, action->slot);
+        break;
+    case REPLAY_GIVE:
+        give(target, action->slot);
+        break;
+    case REPLAY_CLOSE:
+        replay_session_quit(target->sessions[action->slot]);
+        break;
+    case REPLAY_CHANGED:
+        announce(target);
+        break;
+    case REPLAY_SAVE:
+        keep_health(target);
+        break;
+    }
+}
+
+/* A target that is down is not asked what waits for it: mail that comes in
+ * meanwhile costs nothing. */
+static size_t
+waiting(struct replay_target *target)
+{
+    if (target->sched.state == TARGET_DOWN)
+        return replay_work_known(target);
+    return replay_work_waiting(target);
+}
+
+static void
+target_free(struct replay_target *target)
+{
+    HASH_DEL(targets, target);
+    replay_sched_free(&target->sched);
+    replay_route_free(&target->route);
+    replay_work_free(&target->work);
+    loop_timer_free(&target->wake);
+    buf_free(&target->hosts);
+    free(target->sessions);
+    free(target->name);
+    free(target);
+}
+
+static void
+run(void *arg)
+{
+    struct replay_target *target = arg;
+    struct replay_action action;
+    int64_t now_ms = loop_now_ms(), wake_ms;
+
+    target->running = false;
+    while (replay_sched_next(&target->sched, waiting(target), now_ms, &action))
+        obey(target, &action);
+    if (target->gone && !target->running && target->work->under_way == 0 &&
+        replay_sched_open(&target->sched) == 0) {
+        target_free(target);
+        return;
+    }
+    wake_ms = replay_sched_wake(&target->sched);
+    if (wake_ms == INT64_MAX)
+        loop_timer_cancel(target->wake);
+    else
+        loop_timer_set(target->wake,
+                       wake_ms > now_ms ? (uint64_t)(wake_ms - now_ms) : 0);
+}
+
+static void
+on_wake(void *arg)
+{
+    replay_target_run(arg);
+}
+
+void
+replay_target_run(struct replay_target *target)
+{
+    if (target->running)
+        return;
+    target->running = true;
+    loop_defer(run, target);
+}
+
+void
+replay_target_event(struct replay_target *target, enum replay_event_kind kind,
+                    size_t slot, bool accepted, const char *reason)
+{
+    struct replay_event event = {kind, slot, accepted, reason};
+
+    replay_sched_event(&target->sched, &event, loop_now_ms());
+    if (kind == REPLAY_CLOSED || kind == REPLAY_FAILED ||
+        kind == REPLAY_BROKEN) {
+        target->sessions[slot] = NULL;
+        replay_check_drained();
+    }
+    replay_target_run(target);
+}
+
+struct replay_job *
+replay_target_ahead(struct replay_target *target, size_t slot)
+{
+    if (!replay_sched_may_ahead(&target->sched, slot,
+                                replay_work_waiting(target)))
+        return NULL;
+    return replay_work_take(target);
+}
+
+/* --- configuration ------------------------------------------------------- */
+
+/* Other hosts: sessions with the old ones end with the message they have, and
+ * those that are still looking for an address ask anew. */
+static void
+adopt_hosts(struct replay_target *target, const struct conf_target *conf)
+{
+    const struct conf_text *texts = conf->hosts.items;
+    struct buf hosts = {0};
+
+    for (size_t i = 0; i < conf->hosts.count; i++) {
+        if (i > 0)
+            buf_add_text(&hosts, ", ");
+        buf_add_view(&hosts, texts[i].text);
+    }
+    if (view_equal(buf_view(&hosts), buf_view(&target->hosts)) &&
+        target->port == conf->port) {
+        buf_free(&hosts);
+        return;
+    }
+    buf_free(&target->hosts);
+    target->hosts = hosts;
+    target->port = conf->port;
+    replay_route_free(&target->route);
+    target->route = replay_route_new(conf);
+    replay_sched_retire(&target->sched);
+    for (size_t i = 0; i < target->sched.n_slots; i++)
+        if (target->sessions[i] != NULL)
+            replay_session_reroute(target->sessions[i]);
+}
+
+static void
+adopt(struct replay_target *target, const struct conf_target *conf)
+{
+    target->gone = false;
+    target->limits = (struct replay_limits){
+        .connections = (size_t)conf->connections,
+        .messages_per_connection = conf->messages_per_connection,
+        .probe_min_ms = conf->probe_min_ms,
+        .probe_max_ms = conf->probe_max_ms,
+    };
+    target->retry_min_ms = conf->retry_min_ms;
+    target->retry_max_ms = conf->retry_max_ms;
+    target->connect_timeout_ms = conf->connect_timeout_ms;
+    target->reply_timeout_ms = conf->reply_timeout_ms;
+    target->final_timeout_ms = conf->final_timeout_ms;
+    adopt_hosts(target, conf);
+}
+
+static void
+fit_sessions(struct replay_target *target, size_t n_before)
+{
+    if (target->sched.n_slots <= n_before)
+        return;
+    target->sessions = mem_grow(target->sessions, target->sched.n_slots,
+                                sizeof(*target->sessions));
+    for (size_t i = n_before; i < target->sched.n_slots; i++)
+        target->sessions[i] = NULL;
+}
+
+/* What the store kept of a target; *memory holds its texts. The rows are asked
+ * for in order of name, from just before this one. */
+static struct target_health
+read_health(const char *name, struct buf *memory)
+{
+    struct target_health health = {0};
+    struct buf after = {0};
+    struct why why;
+    int found, order = -1;
+
+    buf_add(&after, name, strlen(name) - 1);
+    do {
+        buf_add_byte(&after, 0);
+        found = db_read_health_after(replay_db(), after.data, &health, memory,
+                                     &why);
+        if (found < 0)
+            log_warn("%s", why.text);
+        if (found != 1)
+            break;
+        buf_reset(&after);
+        buf_add_view(&after, health.name);
+        buf_add_byte(&after, 0);
+        order = strcmp(after.data, name);
+        after.len--;
+    } while (order < 0);
+    buf_free(&after);
+    return order == 0 ? health : (struct target_health){0};
+}
+
+static void
+target_new(const struct conf_target *conf)
+{
+    struct replay_target *target = mem_alloc(sizeof(*target));
+    struct buf memory = {0};
+    struct target_health health;
+    enum target_state state = TARGET_UP;
+
+    target->name = mem_copy(conf->name.data, conf->name.len);
+    health = read_health(target->name, &memory);
+    if (health.state == TARGET_DOWN || health.state == TARGET_RETURNING)
+        state = (enum target_state)health.state;
+    adopt(target, conf);
+    target->work = replay_work_new();
+    target->since_ms =
+        health.since_ms != 0 ? health.since_ms : (uint64_t)clock_wall_ms();
+    replay_sched_init(&target->sched, &target->limits, state, health.reach_ms,
+                      replay_sched_random(replay_random()), loop_now_ms());
+    replay_sched_set_reason(&target->sched, health.reason);
+    fit_sessions(target, 0);
+    target->wake = loop_timer_new(on_wake, target);
+    HASH_ADD_KEYPTR(hh, targets, target->name, strlen(target->name), target);
+    replay_target_run(target);
+    buf_free(&memory);
+}
+
+static void
+target_change(struct replay_target *target, const struct conf_target *conf)
+{
+    size_t n_before = target->sched.n_slots;
+
+    adopt(target, conf);
+    replay_sched_set_limits(&target->sched, &target->limits);
+    fit_sessions(target, n_before);
+    replay_target_run(target);
+}
+
+static void
+target_go(struct replay_target *target)
+{
+    size_t known = replay_work_known(target);
+
+    target->gone = true;
+    if (known > 0)
+        log_warn("target %s is no longer configured; at least %zu messages "
+                 "wait for it",
+                 target->name, known);
+    target->sched.limits.connections = 0; /* no more of them */
+    replay_target_run(target);
+}
+
+void
+replay_target_configure(const struct conf *conf)
+{
+    const struct conf_target *rows = conf->targets.items;
+
+    for (size_t i = 0; i < conf->targets.count; i++) {
+        struct replay_target *target = replay_target_find(rows[i].name);
+
+        if (target == NULL)
+            target_new(&rows[i]);
+        else
+            target_change(target, &rows[i]);
+    }
+    for (struct replay_target *t = targets; t != NULL; t = t->hh.next)
+        if (!t->gone && conf_target_by_name(conf, view_of(t->name)) == NULL)
+            target_go(t);
+}
+
+/* --- questions ----------------------------------------------------------- */
+
+struct replay_target *
+replay_target_find(struct view name)
+{
+    struct replay_target *target;
+
+    HASH_FIND(hh, targets, name.data, name.len, target);
+    return target;
+}
+
+struct replay_target *
+replay_target_next(const struct replay_target *after)
+{
+    return after == NULL ? targets : after->hh.next;
+}
+
+void
+replay_target_run_all(void)
+{
+    for (struct replay_target *t = targets; t != NULL; t = t->hh.next)
+        replay_target_run(t);
+}
+
+void
+replay_target_probe(struct replay_target *target)
+{
+    replay_target_event(target, REPLAY_PROBE, 0, false, NULL);
+}
+
+void
+replay_target_stop_all(void)
+{
+    for (struct replay_target *t = targets; t != NULL; t = t->hh.next) {
+        replay_target_event(t, REPLAY_STOP, 0, false, NULL);
+        for (size_t i = 0; i < t->sched.n_slots; i++)
+            if (t->sched.slots[i].phase == PHASE_CONNECTING)
+                replay_session_abort(t->sessions[i], "stopping");
+        keep_health(t);
+    }
+}
+
+void
+replay_target_abort_all(void)
+{
+    for (struct replay_target *t = targets; t != NULL; t = t->hh.next)
+        for (size_t i = 0; i < t->sched.n_slots; i++)
+            if (t->sessions[i] != NULL)
+                replay_session_abort(t->sessions[i], "stopped");
+}
+
+uint64_t
+replay_target_reach_ms(struct replay_target *target)
+{
+    return replay_sched_reach_ms(&target->sched, loop_now_ms());
+}
+
+void
+replay_target_describe(struct replay_target *target,
+                       struct proto_target_now *now)
+{
+    const struct replay_sched *sched = &target->sched;
+
+    *now = (struct proto_target_now){
+        .name = view_of(target->name),
+        .state = sched->state,
+        .since_ms = target->since_ms,
+        .reach_ms = replay_target_reach_ms(target),
+        .connections = replay_sched_open(sched),
+        .connections_max = target->limits.connections,
+        .ready = replay_work_known(target) + target->work->under_way,
+        .delivered = target->delivered,
+        .deferred = target->deferred,
+        .reason = view_of(sched->reason),
+        .hosts = buf_view(&target->hosts),
+    };
+    if (sched->state == TARGET_DOWN)
+        now->probe_ms =
+            (uint64_t)(clock_wall_ms() + sched->probe_ms - loop_now_ms());
+}

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Which message a target gets next, and what becomes of it until the store
+ * has recorded it.
+ *
+ * A message that is under way to a target is a job, found by (id, target): it
+ * is not picked again, however often the store or the cursor names it, until
+ * its outcome is durable. An outcome the store did not confirm is sent again
+ * when the store is back, and only that: the target never sees the message
+ * twice because of us.
+ *
+ * Before: replay.c (QUEUED), replay_target.c   After: replay_session.c, then
+ * replay_outcome.c, then store.c (OUTCOME)
+ */
+#include "replay.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "log.h"
+#include "loop.h"
+#include "mem.h"
+#include "msgid.h"
+#include "peer.h"
+
+#define UNDER_WAY_MAX 2000 /* jobs a target may have, recording included */
+#define AGAIN_MS      1000 /* before an outcome the store had no room for */
+
+static struct {
+    struct replay_job *jobs;
+    size_t n_stuck;
+    struct loop_timer *again;
+} work;
+
+/* --- what waits ---------------------------------------------------------- */
+
+struct replay_work *
+replay_work_new(void)
+{
+    struct replay_work *w = mem_alloc(sizeof(*w));
+
+    w->maybe_more = true; /* what was held before we started */
+    return w;
+}
+
+void
+replay_work_free(struct replay_work **w)
+{
+    free(*w);
+    *w = NULL;
+}
+
+void
+replay_work_add(struct replay_target *target, uint64_t id)
+{
+    struct replay_work *w = target->work;
+
+    if (w->live_n == REPLAY_LIVE_MAX) {
+        w->maybe_more = true; /* the cursor will find it */
+        return;
+    }
+    w->live[(w->live_first + w->live_n) % REPLAY_LIVE_MAX] =
+        (struct replay_waiting){id, false};
+    w->live_n++;
+}
+
+/* The same, but it is the next. */
+static void
+add_first(struct replay_target *target, uint64_t id, bool again)
+{
+    struct replay_work *w = target->work;
+
+    if (w->live_n == REPLAY_LIVE_MAX) {
+        w->live_n--; /* the last one: the cursor will find it */
+        w->maybe_more = true;
+    }
+    w->live_first = (w->live_first + REPLAY_LIVE_MAX - 1) % REPLAY_LIVE_MAX;
+    w->live[w->live_first] = (struct replay_waiting){id, again};
+    w->live_n++;
+}
+
+void
+replay_work_look(struct replay_target *target)
+{
+    target->work->maybe_more = true;
+}
+
+static struct replay_job *
+find_job(struct replay_target *target, uint64_t id)
+{
+    struct replay_job_key key = {id, target};
+    struct replay_job *job;
+
+    HASH_FIND(hh, work.jobs, &key, sizeof(key), job);
+    return job;
+}
+
+/* Goes on with the cursor until the batch is full. At the end of the table a
+ * new round begins, unless the last one found nothing but jobs. */
+static void
+refill(struct replay_target *target)
+{
+    struct replay_work *w = target->work;
+    struct db_ready found;
+    struct why why;
+
+    w->batch_first = 0;
+    while (w->maybe_more && w->batch_n < REPLAY_BATCH_MAX) {
+        int got = db_read_ready(replay_db(), view_of(target->name), &w->cursor,
+                                &found, &why);
+
+        if (got < 0) {
+            log_warn("what is ready for %s: %s", target->name, why.text);
+            return;
+        }
+        if (got == 0) {
+            w->cursor = (struct db_ready_cursor){0};
+            w->maybe_more = w->round_found;
+            w->round_found = false;
+            if (w->batch_n > 0)
+                return;
+        } else if (find_job(target, found.id) == NULL) {
+            w->batch[w->batch_n++] = found.id;
+            w->round_found = true;
+        }
+    }
+}
+
+size_t
+replay_work_known(const struct replay_target *target)
+{
+    return target->work->live_n + target->work->batch_n;
+}
+
+size_t
+replay_work_waiting(struct replay_target *target)
+{
+    struct replay_work *w = target->work;
+
+    if (target->gone || !replay_store_is_ready() ||
+        w->under_way >= UNDER_WAY_MAX)
+        return 0;
+    if (w->live_n + w->batch_n == 0)
+        refill(target);
+    return w->live_n + w->batch_n;
+}
+
+static bool
+next_waiting(struct replay_target *target, struct replay_waiting *next)
+{
+    struct replay_work *w = target->work;
+
+    if (w->live_n > 0) {
+        *next = w->live[w->live_first];
+        w->live_first = (w->live_first + 1) % REPLAY_LIVE_MAX;
+        w->live_n--;
+        return true;
+    }
+    if (w->batch_n == 0)
+        refill(target);
+    if (w->batch_n == 0)
+        return false;
+    *next = (struct replay_waiting){w->batch[w->batch_first++], false};
+    w->batch_n--;
+    return true;
+}
+
+/* --- jobs ---------------------------------------------------------------- */
+
+static struct replay_job *
+job_new(struct replay_target *target, const struct replay_waiting *waiting)
+{
+    struct replay_job *job = mem_alloc(sizeof(*job));
+
+    /* The key is compared byte by byte: mem_alloc has zeroed its padding. */
+    job->key.id = waiting->id;
+    job->key.target = target;
+    job->again = waiting->again;
+    HASH_ADD(hh, work.jobs, key, sizeof(job->key), job);
+    target->work->under_way++;
+    return job;
+}
+
+static void
+job_free(struct replay_job *job)
+{
+    struct replay_target *target = job->key.target;
+
+    HASH_DEL(work.jobs, job);
+    target->work->under_way--;
+    work.n_stuck -= job->state == JOB_STUCK;
+    for (size_t i = 0; i < job->n_tries; i++)
+        free(job->tries[i].reply);
+    free(job->tries);
+    free(job->results);
+    free(job->remote);
+    buf_free(&job->dsn);
+    db_message_free(&job->message);
+    free(job);
+    replay_target_run(target);
+    replay_check_drained();
+}
+
+static void
+job_stick(struct replay_job *job)
+{
+    job->state = JOB_STUCK;
+    work.n_stuck++;
+    replay_target_run(job->key.target);
+    replay_check_drained();
+}
+
+/* The deliveries that are ready for this target, up to REPLAY_TRIES_MAX. */
+static void
+choose_tries(struct replay_job *job)
+{
+    struct view target = view_of(job->key.target->name);
+
+    job->tries = mem_alloc(REPLAY_TRIES_MAX * sizeof(*job->tries));
+    for (size_t i = 0; i < job->message.n_deliveries; i++) {
+        const struct db_delivery *d = &job->message.deliveries[i];
+
+        if (d->delivery.state != DELIVERY_READY ||
+            !view_equal(d->delivery.target, target))
+            continue;
+        if (job->n_tries == REPLAY_TRIES_MAX) {
+            job->more = true;
+            break;
+        }
+        job->tries[job->n_tries++] =
+            (struct replay_try){.n = d->n, .row = &d->delivery};
+    }
+}
+
+/* NULL: the message is under way, gone, or has nothing for the target. */
+static struct replay_job *
+job_begin(struct replay_target *target, const struct replay_waiting *waiting)
+{
+    struct replay_job *job = find_job(target, waiting->id);
+    char id[MSGID_TEXT_MAX];
+    struct why why;
+    int found;
+
+    if (job != NULL) {
+        job->more = true; /* something new of it became ready meanwhile */
+        return NULL;
+    }
+    job = job_new(target, waiting);
+    found = db_read_message(replay_db(), waiting->id, &job->message, &why);
+    if (found < 0) {
+        log_warn("message %s is set aside: %s", msgid_print(waiting->id, id),
+                 why.text);
+        job_stick(job);
+        return NULL;
+    }
+    if (found == 1)
+        choose_tries(job);
+    if (job->n_tries == 0) {
+        job_free(job);
+        return NULL;
+    }
+    return job;
+}
+
+struct replay_job *
+replay_work_take(struct replay_target *target)
+{
+    struct replay_waiting waiting;
+    struct replay_job *job = NULL;
+
+    while (job == NULL && next_waiting(target, &waiting))
+        job = job_begin(target, &waiting);
+    return job;
+}
+
+void
+replay_try_say(struct replay_try *attempt, enum replay_said said, uint64_t code,
+               struct view reply)
+{
+    attempt->said = said;
+    attempt->code = code;
+    free(attempt->reply);
+    attempt->reply = mem_copy(reply.data, reply.len);
+}
+
+size_t
+replay_job_count(void)
+{
+    return HASH_COUNT(work.jobs) - work.n_stuck;
+}
+
+/* --- outcomes ------------------------------------------------------------ */
+
+static void on_recorded(void *arg, struct peer_message *answer);
+
+static void
+job_record(struct replay_job *job)
+{
+    struct proto_outcome outcome = {
+        .id = job->key.id,
+        .when_ms = job->when_ms,
+        .results = {job->results, job->n_results},
+        .dsn = buf_view(&job->dsn),
+    };
+
+    job->state = JOB_RECORDING;
+    peer_call(ROLE_STORE, PROTO_OUTCOME, &outcome, -1, on_recorded, job);
+}
+
+void
+replay_job_store_up(void)
+{
+    struct replay_job *job, *next;
+
+    HASH_ITER(hh, work.jobs, job, next)
+    {
+        if (job->state == JOB_UNRECORDED)
+            job_record(job);
+    }
+}
+
+static void
+again(void *arg)
+{
+    (void)arg;
+    if (replay_store_is_ready())
+        replay_job_store_up();
+}
+
+static void
+record_later(struct replay_job *job, bool store_is_there)
+{
+    job->state = JOB_UNRECORDED;
+    if (!store_is_there)
+        return; /* replay_job_store_up comes with it */
+    if (work.again == NULL)
+        work.again = loop_timer_new(again, NULL);
+    loop_timer_set(work.again, AGAIN_MS);
+}
+
+/* It is durable. */
+static void
+job_finish(struct replay_job *job)
+{
+    struct replay_target *target = job->key.target;
+    bool more = job->more;
+
+    replay_outcome_tell(job);
+    for (size_t i = 0; i < job->n_tries; i++) {
+        target->delivered += job->tries[i].state == DELIVERY_DELIVERED;
+        target->deferred += job->tries[i].state == DELIVERY_LATER;
+        more |= job->tries[i].state == DELIVERY_READY;
+    }
+    if (more)
+        add_first(target, job->key.id, false);
+    job_free(job);
+}
+
+/* The store refused the outcome. When it had recorded it before (its answer
+ * got lost with it), the deliveries are not ready any more and all is well.
+ * If they are, sending the message again could go on for ever. */
+static void
+job_refused(struct replay_job *job)
+{
+    struct db_message now;
+    char id[MSGID_TEXT_MAX];
+    bool open = false;
+    int found = db_read_message(replay_db(), job->key.id, &now, NULL);
+
+    for (size_t r = 0; found == 1 && r < job->n_results; r++)
+        for (size_t i = 0; i < now.n_deliveries; i++)
+            open |= now.deliveries[i].n == job->results[r].n &&
+                    now.deliveries[i].delivery.state == DELIVERY_READY;
+    if (found == 1)
+        db_message_free(&now);
+    if (found >= 0 && !open) {
+        job_finish(job);
+        return;
+    }
+    log_warn("the outcome of message %s was refused: it is set aside",
+             msgid_print(job->key.id, id));
+    job_stick(job);
+}
+
+static void
+on_recorded(void *arg, struct peer_message *answer)
+{
+    struct replay_job *job = arg;
+    const struct proto_recorded *recorded =
+        answer != NULL && answer->kind == PROTO_RECORDED ? answer->payload
+                                                         : NULL;
+
+    if (recorded == NULL) {
+        record_later(job, false);
+        return;
+    }
+    switch (recorded->result) {
+    case SUBMIT_DONE:
+        job_finish(job);
+        break;
+    case SUBMIT_REFUSED:
+        job_refused(job);
+        break;
+    default: /* no room, or it could not */
+        record_later(job, true);
+    }
+}
+
+static void
+job_return(struct replay_job *job, const struct replay_rules *rules)
+{
+    struct buf header = {0};
+    struct why why;
+
+    if (replay_content_header(job->key.id, &header, &why) != 0)
+        log_warn("the header for a notice: %s", why.text);
+    replay_outcome_return(job, rules, buf_view(&header));
+    buf_free(&header);
+}
+
+/* Mail that was put off is held until then. */
+static void
+hold(struct replay_job *job)
+{
+    for (size_t i = 0; i < job->n_tries; i++)
+        if (job->tries[i].state == DELIVERY_LATER)
+            replay_sched_held_until(
+                &job->key.target->sched,
+                loop_now_ms() +
+                    (int64_t)(job->tries[i].next_ms - job->when_ms));
+}
+
+void
+replay_job_done(struct replay_job *job)
+{
+    struct replay_target *target = job->key.target;
+    struct replay_rules rules = {
+        .conf = replay_conf(),
+        .now_ms = (uint64_t)clock_wall_ms(),
+        .reach_ms = replay_target_reach_ms(target),
+        .retry_min_ms = target->retry_min_ms,
+        .retry_max_ms = target->retry_max_ms,
+        .random = replay_random(),
+        .ids = replay_ids(),
+    };
+
+    if (replay_outcome_judge(job, &rules))
+        job_return(job, &rules);
+    replay_outcome_results(job);
+    if (job->n_results == 0) {
+        add_first(target, job->key.id, job->again);
+        job_free(job);
+        return;
+    }
+    hold(job);
+    job_record(job);
+}
