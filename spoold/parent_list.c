@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The recipient files of domains with recipients = "list". Opened here, as
- * the user the parent has, checked whole, and handed to the listener as an
- * open descriptor. A reload that finds a bad line keeps the descriptor of
- * the good file, so a listener that is started again gets that one.
+ * The recipient files of domains with recipients = "list". Read here, as the
+ * user the parent has, checked whole, and handed to the listener as a
+ * descriptor of a sealed copy in memory: a file edited in place to something
+ * bad does not reach a listener that is started again. A reload that finds a
+ * bad line keeps the copy of the good file.
  */
+#include <sys/mman.h>
+
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "log.h"
 #include "mem.h"
 #include "parent.h"
@@ -36,27 +39,52 @@ find_list(const struct parent_lists *lists, struct view domain)
     return NULL;
 }
 
-/* A descriptor of the domain's file, checked. */
+/* A descriptor of bytes that nobody can change any more. */
+static int
+sealed_copy(struct view bytes)
+{
+    int fd = memfd_create("recipients", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0)
+        return -1;
+    while (bytes.len > 0) {
+        ssize_t n = write(fd, bytes.data, bytes.len);
+
+        if (n <= 0) {
+            close(fd);
+            return -1;
+        }
+        bytes = view_skip(bytes, (size_t)n);
+    }
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
+        log_debug("a recipient list could not be sealed: %s", strerror(errno));
+    return fd;
+}
+
+/* A copy of the domain's file, checked. */
 static int
 open_list(const struct conf_domain *domain, struct why *why)
 {
-    char path[4096];
-    struct recipients *recipients;
-    int fd;
+    char *path =
+        mem_copy(domain->recipient_file.data, domain->recipient_file.len);
+    struct recipients *recipients = NULL;
+    struct buf bytes = {0};
+    struct why inner;
+    int fd = -1;
 
-    snprintf(path, sizeof(path), "%.*s", (int)domain->recipient_file.len,
-             domain->recipient_file.data);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return why_text(why, "%s: %s", path, strerror(errno));
-    recipients = recipients_load(fd, path, domain->name, why);
-    if (recipients == NULL) {
-        close(fd);
-        return -1;
-    }
-    log_info("domain %.*s: %zu recipients in %s", (int)domain->name.len,
-             domain->name.data, recipients_count(recipients), path);
+    if (file_read(path, RECIPIENTS_FILE_MAX, &bytes, &inner) != 0)
+        why_text(why, "%s: %s", path, inner.text);
+    else
+        recipients =
+            recipients_parse(buf_view(&bytes), path, domain->name, why);
+    if (recipients != NULL && (fd = sealed_copy(buf_view(&bytes))) < 0)
+        why_text(why, "%s: %s", path, strerror(errno));
+    if (fd >= 0)
+        log_info("domain %.*s: %zu recipients in %s", (int)domain->name.len,
+                 domain->name.data, recipients_count(recipients), path);
     recipients_free(&recipients);
+    buf_free(&bytes);
+    free(path);
     return fd;
 }
 

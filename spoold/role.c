@@ -217,12 +217,16 @@ entry_by_name(const char *name)
 int
 role_run(const char *name, bool debug)
 {
+    char process[16]; /* what ps(1) and top(1) show */
+
     role.entry = entry_by_name(name);
     if (role.entry == NULL) {
         fprintf(stderr, "spoold: there is no role \"%s\"\n", name);
         return 2;
     }
     log_init(role_name(role.entry->role), debug);
+    snprintf(process, sizeof(process), "spoold-%s", name);
+    prctl(PR_SET_NAME, process);
     role_signals();
     loop_init();
     peer_init(role.entry->role, role.entry->handlers, role.entry->n_handlers,
