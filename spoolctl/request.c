@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The command line, read by the table of commands: options, the words of a
+ * command, its arguments. What can be found wrong without the daemon is found
+ * here, queries included.
+ */
+#include "spoolctl.h"
+
+#include <stdlib.h>
+
+#include "mem.h"
+#include "msgid.h"
+#include "query.h"
+
+void
+request_init(struct request *request, size_t n_arguments)
+{
+    *request = (struct request){0};
+    /* One more: make_help puts a word in front. */
+    request->words = mem_alloc((n_arguments + 1) * sizeof(*request->words));
+}
+
+void
+request_free(struct request *request)
+{
+    free(request->words);
+    buf_free(&request->query);
+}
+
+/* --- options -------------------------------------------------------------- */
+
+static const struct option {
+    const char *name;
+    enum {
+        SETS_CONF,
+        SETS_SOCKET,
+        SETS_JSON,
+        SETS_JSONL,
+        SETS_FOLLOW,
+        SETS_HELP
+    } sets;
+} options[] = {
+    {"-c", SETS_CONF},       {"-s", SETS_SOCKET}, {"--json", SETS_JSON},
+    {"--jsonl", SETS_JSONL}, {"-f", SETS_FOLLOW}, {"-h", SETS_HELP},
+    {"--help", SETS_HELP},
+};
+
+static const struct option *
+option_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        if (strcmp(options[i].name, name) == 0)
+            return &options[i];
+    return NULL;
+}
+
+/* value is the argument after it, or NULL. True when that was taken too. */
+static bool
+set_option(struct request *request, const struct option *option,
+           const char *value)
+{
+    switch (option->sets) {
+    case SETS_CONF:
+        request->conf_path = value;
+        return true;
+    case SETS_SOCKET:
+        request->socket_path = value;
+        return true;
+    case SETS_JSON:
+        request->output = OUTPUT_JSON;
+        break;
+    case SETS_JSONL:
+        request->output = OUTPUT_JSONL;
+        break;
+    case SETS_FOLLOW:
+        request->follow = true;
+        break;
+    case SETS_HELP:
+        request->help = true;
+        break;
+    }
+    return false;
+}
+
+/* Options and words. A query may begin with "-", as in -from:x: those have a
+ * colon. */
+static int
+parse_arguments(struct request *request, char **argv, struct why *why)
+{
+    bool options_end = false;
+
+    for (size_t i = 1; argv[i] != NULL; i++) {
+        const struct option *option = option_named(argv[i]);
+        bool is_option = argv[i][0] == '-' && strchr(argv[i], ':') == NULL;
+
+        if (!options_end && strcmp(argv[i], "--") == 0) {
+            options_end = true;
+        } else if (options_end || !is_option) {
+            request->words[request->n_words++] = view_of(argv[i]);
+        } else if (option == NULL) {
+            return why_text(why, "there is no option \"%s\"", argv[i]);
+        } else if (set_option(request, option, argv[i + 1])) {
+            i++;
+            if (argv[i] == NULL)
+                return why_text(why, "%s needs a path after it", option->name);
+        }
+    }
+    if (request->conf_path != NULL && request->socket_path != NULL)
+        return why_text(why, "-c and -s exclude each other");
+    return 0;
+}
+
+/* "--help" before, behind or without a command is "help COMMAND". */
+static void
+make_help(struct request *request)
+{
+    if (request->n_words > 0 && view_equal(request->words[0], VIEW("help")))
+        return;
+    memmove(request->words + 1, request->words,
+            request->n_words * sizeof(*request->words));
+    request->words[0] = VIEW("help");
+    request->n_words++;
+    /* Arguments of the command do not matter to its help. */
+    if (request->n_words > 3)
+        request->n_words = 3;
+}
+
+/* --- arguments ------------------------------------------------------------ */
+
+static bool
+all_are_ids(const struct request *request)
+{
+    uint64_t id;
+
+    for (size_t i = request->first; i < request->n_words; i++)
+        if (msgid_parse(request->words[i], &id) != 0)
+            return false;
+    return true;
+}
+
+/* Arguments that are a query become one, in the form that means the same in
+ * the daemon's time zone. */
+static int
+settle_query(struct request *request, struct why *why)
+{
+    const char *arguments = ctl_row(request->command)->arguments;
+    struct query *query;
+
+    if (strstr(arguments, "QUERY") == NULL ||
+        request->n_words == request->first ||
+        (strstr(arguments, "ID") != NULL && all_are_ids(request)))
+        return 0;
+    for (size_t i = request->first; i < request->n_words; i++)
+        query_add_word(&request->query, request->words[i]);
+    query = query_parse(buf_view(&request->query), why);
+    if (query == NULL)
+        return -1;
+    buf_reset(&request->query);
+    query_print(query, &request->query);
+    query_free(&query);
+    request->words[request->first] = buf_view(&request->query);
+    request->n_words = request->first + 1;
+    return 0;
+}
+
+/* -f is for the command that has it, which cannot do without. */
+static int
+check_follow(const struct request *request, struct why *why)
+{
+    const struct ctl_row *row = ctl_row(request->command);
+    bool follows = strcmp(row->arguments, "-f") == 0;
+
+    if (request->follow && !follows)
+        return why_text(why, "%s has no option -f", row->words);
+    if (!request->follow && follows)
+        return why_text(
+            why, "%s shows only what happens from now on: write \"%s -f\"",
+            row->words, row->words);
+    return 0;
+}
+
+int
+request_parse(struct request *request, char **argv, struct why *why)
+{
+    if (parse_arguments(request, argv, why) != 0)
+        return -1;
+    if (request->help)
+        make_help(request);
+    request->command =
+        ctl_find(request->words, request->n_words, &request->first, why);
+    if (request->command == CTL_COUNT ||
+        ctl_check(request->command, request->n_words - request->first, why) !=
+            0 ||
+        check_follow(request, why) != 0)
+        return -1;
+    return settle_query(request, why);
+}
