@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: ISC */
+/* What a target's words mean, and the notice to the sender. */
+#include "replay.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "body.h"
+#include "event.h"
+#include "mem.h"
+#include "msgid.h"
+
+#define NOW_MS    1700000000000u
+#define RETRY_MIN 60000u
+#define RETRY_MAX 3600000u
+#define HOLD_MS   86400000u
+
+static struct conf_target targets[] = {
+    {.name = {"office", 6}},
+    {.name = {"out", 3}},
+};
+static struct conf_domain domains[] = {
+    {.name = {"example.com", 11},
+     .target = {"office", 6},
+     .return_target = {"out", 3},
+     .hold_for_ms = HOLD_MS},
+    {.name = {"lost.example", 12},
+     .target = {"nowhere", 7},
+     .hold_for_ms = HOLD_MS},
+    {.name = {"plain.example", 13},
+     .target = {"office", 6},
+     .hold_for_ms = HOLD_MS},
+};
+static const struct conf conf = {
+    .hostname = {"mx2.example.com", 15},
+    .targets = {targets, 2},
+    .domains = {domains, 3},
+    .compression = 3,
+};
+static uint64_t seed = 1;
+static struct msgid_source ids = {.writer = 2};
+
+static struct replay_rules
+rules(uint64_t reach_ms)
+{
+    return (struct replay_rules){
+        .conf = &conf,
+        .now_ms = NOW_MS,
+        .reach_ms = reach_ms,
+        .retry_min_ms = RETRY_MIN,
+        .retry_max_ms = RETRY_MAX,
+        .random = &seed,
+        .ids = &ids,
+    };
+}
+
+/* --- a job made by hand -------------------------------------------------- */
+
+static struct replay_job *
+job_new(const char *sender)
+{
+    struct replay_job *job = mem_alloc(sizeof(*job));
+
+    job->key.id = UINT64_C(0x123456789abcdef);
+    job->message.message = (struct message){
+        .arrived_ms = NOW_MS - 5000,
+        .origin = ORIGIN_SMTP,
+        .sender = view_of(sender),
+        .message_id = VIEW("<1@example.org>"),
+    };
+    job->tries = mem_alloc(8 * sizeof(*job->tries));
+    job->remote = mem_copy_text("mail.example.com");
+    return job;
+}
+
+static struct replay_try *
+job_try(struct replay_job *job, const char *recipient, const char *target)
+{
+    struct delivery *row = mem_alloc(sizeof(*row));
+    struct replay_try *attempt = &job->tries[job->n_tries];
+
+    *row = (struct delivery){.recipient = view_of(recipient),
+                             .target = view_of(target),
+                             .state = DELIVERY_READY};
+    *attempt = (struct replay_try){.n = job->n_tries++, .row = row};
+    return attempt;
+}
+
+static void
+say(struct replay_try *attempt, enum replay_said said, uint64_t code,
+    const char *reply)
+{
+    attempt->said = said;
+    attempt->code = code;
+    attempt->reply = mem_copy_text(reply);
+}
+
+static void
+job_free(struct replay_job *job)
+{
+    for (size_t i = 0; i < job->n_tries; i++) {
+        const struct delivery *row = job->tries[i].row;
+
+        free(job->tries[i].reply);
+        free((void *)(uintptr_t)row);
+    }
+    free(job->tries);
+    free(job->results);
+    free(job->remote);
+    buf_free(&job->dsn);
+    free(job);
+}
+
+/* --- verdicts ------------------------------------------------------------ */
+
+static void
+test_verdicts(void **state)
+{
+    static const struct {
+        const char *name;
+        enum replay_said said;
+        bool at_rcpt;
+        uint64_t code;
+        uint64_t reach_ms;
+        const char *sender;
+        uint64_t want;
+        bool dsn;
+    } rows[] = {
+        {"taken", SAID_REPLY, false, 250, 0, "a@example.org",
+         DELIVERY_DELIVERED, false},
+        {"taken late", SAID_REPLY, false, 250, HOLD_MS * 2, "a@example.org",
+         DELIVERY_DELIVERED, false},
+        {"later", SAID_REPLY, false, 451, 0, "a@example.org", DELIVERY_LATER,
+         false},
+        {"later at RCPT", SAID_REPLY, true, 450, 0, "a@example.org",
+         DELIVERY_LATER, false},
+        {"closing", SAID_REPLY, false, 421, 0, "a@example.org", DELIVERY_LATER,
+         false},
+        {"too many, alone", SAID_REPLY, true, 452, 0, "a@example.org",
+         DELIVERY_LATER, false},
+        {"refused", SAID_REPLY, false, 554, 0, "a@example.org",
+         DELIVERY_RETURNED, true},
+        {"refused at RCPT", SAID_REPLY, true, 550, 0, "a@example.org",
+         DELIVERY_RETURNED, true},
+        {"refused, null sender", SAID_REPLY, true, 550, 0, "", DELIVERY_DROPPED,
+         false},
+        {"not sendable", SAID_US, false, 552, 0, "a@example.org",
+         DELIVERY_RETURNED, true},
+        {"not sendable, null sender", SAID_US, false, 552, 0, "",
+         DELIVERY_DROPPED, false},
+        {"broken", SAID_BROKEN, false, 0, 0, "a@example.org", DELIVERY_LATER,
+         false},
+        {"just in time", SAID_REPLY, false, 451, HOLD_MS, "a@example.org",
+         DELIVERY_LATER, false},
+        {"over", SAID_REPLY, false, 451, HOLD_MS + 1, "a@example.org",
+         DELIVERY_EXPIRED, true},
+        {"over, broken", SAID_BROKEN, false, 0, HOLD_MS + 1, "a@example.org",
+         DELIVERY_EXPIRED, true},
+        {"over, null sender", SAID_REPLY, false, 451, HOLD_MS + 1, "",
+         DELIVERY_DROPPED, false},
+        {"nothing said", SAID_NOTHING, false, 0, HOLD_MS * 2, "a@example.org",
+         DELIVERY_READY, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct replay_rules r = rules(rows[i].reach_ms);
+        struct replay_job *job = job_new(rows[i].sender);
+        struct replay_try *attempt = job_try(job, "bob@example.com", "office");
+        bool dsn;
+
+        say(attempt, rows[i].said, rows[i].code, "words");
+        attempt->at_rcpt = rows[i].at_rcpt;
+        dsn = replay_outcome_judge(job, &r);
+        if (attempt->state != rows[i].want || dsn != rows[i].dsn)
+            fail_msg("%s: %s, dsn %d", rows[i].name,
+                     delivery_state_name(attempt->state), dsn);
+        if (attempt->state == DELIVERY_LATER)
+            assert_in_range(attempt->next_ms, NOW_MS + RETRY_MIN,
+                            NOW_MS + RETRY_MIN * 2);
+        job_free(job);
+    }
+}
+
+/* The reachable time before the delivery began does not count. */
+static void
+test_reach_is_a_difference(void **state)
+{
+    struct replay_rules r = rules(HOLD_MS * 10);
+    struct replay_job *job = job_new("a@example.org");
+    struct replay_try *attempt = job_try(job, "bob@example.com", "office");
+    struct delivery row = *attempt->row;
+    const struct delivery *made = attempt->row;
+
+    (void)state;
+    say(attempt, SAID_REPLY, 451, "words");
+    row.reach_ms = HOLD_MS * 9;
+    attempt->row = &row;
+    replay_outcome_judge(job, &r);
+    assert_int_equal(attempt->state, DELIVERY_LATER);
+    row.reach_ms = HOLD_MS * 9 - 1;
+    replay_outcome_judge(job, &r);
+    assert_int_equal(attempt->state, DELIVERY_EXPIRED);
+    /* A sum that went back (a lost row) expires nothing. */
+    row.reach_ms = HOLD_MS * 11;
+    replay_outcome_judge(job, &r);
+    assert_int_equal(attempt->state, DELIVERY_LATER);
+    attempt->row = made;
+    job_free(job);
+}
+
+static void
+test_back_off_grows(void **state)
+{
+    struct replay_rules r = rules(0);
+    struct replay_job *job = job_new("a@example.org");
+    struct replay_try *attempt = job_try(job, "bob@example.com", "office");
+    struct delivery row = *attempt->row;
+    const struct delivery *made = attempt->row;
+
+    (void)state;
+    say(attempt, SAID_REPLY, 451, "words");
+    attempt->row = &row;
+    for (row.attempts = 0; row.attempts < 100; row.attempts++) {
+        uint64_t top =
+            row.attempts < 5 ? UINT64_C(120000) << row.attempts : RETRY_MAX;
+
+        replay_outcome_judge(job, &r);
+        assert_in_range(attempt->next_ms, NOW_MS + top / 2, NOW_MS + top);
+    }
+    attempt->row = made;
+    job_free(job);
+}
+
+/* "Too many recipients" for some of those that share a transaction. */
+static void
+test_too_many_recipients(void **state)
+{
+    struct replay_rules r = rules(0);
+    struct replay_job *job = job_new("a@example.org");
+
+    (void)state;
+    say(job_try(job, "a@example.com", "office"), SAID_REPLY, 250, "2.0.0 Ok");
+    say(job_try(job, "b@example.com", "office"), SAID_REPLY, 452, "Too many");
+    job->tries[1].at_rcpt = true;
+    say(job_try(job, "c@example.com", "office"), SAID_REPLY, 452,
+        "4.2.2 Mailbox full");
+    job->tries[2].at_rcpt = true;
+    say(job_try(job, "d@example.com", "office"), SAID_REPLY, 452,
+        "4.5.3 Too many");
+    job->tries[3].at_rcpt = true;
+    assert_false(replay_outcome_judge(job, &r));
+    assert_int_equal(job->tries[0].state, DELIVERY_DELIVERED);
+    assert_int_equal(job->tries[1].state, DELIVERY_READY);
+    assert_int_equal(job->tries[2].state, DELIVERY_LATER);
+    assert_int_equal(job->tries[3].state, DELIVERY_READY);
+    replay_outcome_results(job);
+    assert_int_equal(job->n_results, 2);
+    assert_int_equal(job->results[0].n, 0);
+    assert_int_equal(job->results[1].n, 2);
+    assert_int_equal(job->results[1].next_ms, job->tries[2].next_ms);
+    job_free(job);
+}
+
+/* --- the notice ---------------------------------------------------------- */
+
+/* Decodes job->dsn; its text goes to *text. */
+static void
+open_dsn(const struct replay_job *job, struct proto_submit *submit,
+         struct message *message, struct buf *text)
+{
+    struct view content, piece;
+    struct why why;
+
+    assert_int_equal(
+        record_decode(&proto_submit_record, buf_view(&job->dsn), submit, &why),
+        0);
+    assert_int_equal(
+        record_decode(&message_record, submit->message, message, &why), 0);
+    assert_int_equal(submit->content_len, submit->content.len);
+    content = submit->content;
+    while (body_next_piece(&content, &piece, &why) == 1)
+        assert_int_equal(body_read_piece(piece, text, &why), 0);
+    assert_int_equal(content.len, 0);
+    assert_int_equal(text->len, message->size);
+}
+
+static bool
+has(const struct buf *text, const char *what)
+{
+    return memmem(text->data, text->len, what, strlen(what)) != NULL;
+}
+
+static void
+test_one_dsn_for_all(void **state)
+{
+    struct replay_rules r = rules(HOLD_MS * 2);
+    struct replay_job *job = job_new("ann@example.org");
+    struct proto_submit submit;
+    struct message message;
+    struct buf text = {0};
+    const struct delivery *delivery;
+
+    (void)state;
+    say(job_try(job, "a@example.com", "office"), SAID_REPLY, 250, "2.0.0 Ok");
+    say(job_try(job, "b@example.com", "office"), SAID_REPLY, 550, "5.1.1 No");
+    say(job_try(job, "c@example.com", "office"), SAID_REPLY, 451, "4.2.1 No");
+    say(job_try(job, "d@example.com", "office"), SAID_US, 552, "5.3.4 Big");
+    assert_true(replay_outcome_judge(job, &r));
+    replay_outcome_return(job, &r, VIEW("Subject: original\r\n"));
+    replay_outcome_results(job);
+    assert_int_equal(job->n_results, 4);
+
+    open_dsn(job, &submit, &message, &text);
+    assert_int_equal(submit.id, job->dsn_id);
+    assert_int_equal(message.origin, ORIGIN_DSN);
+    assert_int_equal(message.sender.len, 0);
+    assert_int_equal(message.flags, 0);
+    assert_true(view_equal(message.subject,
+                           VIEW("Your message could not be delivered")));
+    assert_true(message.message_id.len > 20);
+    assert_int_equal(submit.deliveries.count, 1);
+    delivery = submit.deliveries.items;
+    assert_true(view_equal(delivery->recipient, VIEW("ann@example.org")));
+    assert_true(view_equal(delivery->target, VIEW("out")));
+    assert_false(has(&text, "a@example.com"));
+    assert_true(has(&text, "Final-Recipient: rfc822; b@example.com\r\n"
+                           "Action: failed\r\nStatus: 5.1.1\r\n"
+                           "Remote-MTA: dns; mail.example.com\r\n"
+                           "Diagnostic-Code: smtp; 550 5.1.1 No\r\n"));
+    assert_true(has(&text, "rfc822; c@example.com\r\n"
+                           "Action: failed\r\nStatus: 4.4.7\r\n"));
+    assert_true(has(&text, "rfc822; d@example.com\r\n"
+                           "Action: failed\r\nStatus: 5.3.4\r\n"));
+    assert_true(has(&text, "Subject: original\r\n"));
+    record_clear(&proto_submit_record, &submit);
+    buf_free(&text);
+    job_free(job);
+}
+
+static void
+test_way_back(void **state)
+{
+    static const struct {
+        const char *sender;
+        const char *recipient;
+        const char *want; /* target of the DSN, NULL: dropped */
+    } rows[] = {
+        {"x@elsewhere.org", "a@example.com", "out"},
+        {"x@plain.example", "a@example.com", "office"},
+        {"x@PLAIN.example", "a@example.com", "office"},
+        {"x@elsewhere.org", "a@plain.example", "office"},
+        /* No longer a domain of ours: another one of the target speaks. */
+        {"x@elsewhere.org", "a@former.example", "out"},
+        {"x@elsewhere.org", "Postmaster", "out"},
+        {"x@lost.example", "a@example.com", NULL},
+        {"x@elsewhere.org", "a@lost.example", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct replay_rules r = rules(0);
+        struct replay_job *job = job_new(rows[i].sender);
+        struct replay_try *attempt = job_try(job, rows[i].recipient, "office");
+
+        say(attempt, SAID_REPLY, 550, "5.1.1 No");
+        assert_true(replay_outcome_judge(job, &r));
+        replay_outcome_return(job, &r, VIEW(""));
+        if (rows[i].want == NULL) {
+            assert_int_equal(attempt->state, DELIVERY_DROPPED);
+            assert_int_equal(job->dsn.len, 0);
+            assert_non_null(strstr(attempt->reply, "5.1.1 No (nobody"));
+        } else {
+            struct proto_submit submit;
+            struct message message;
+            struct buf text = {0};
+            const struct delivery *delivery;
+
+            assert_int_equal(attempt->state, DELIVERY_RETURNED);
+            open_dsn(job, &submit, &message, &text);
+            delivery = submit.deliveries.items;
+            assert_true(view_equal(delivery->target, view_of(rows[i].want)));
+            record_clear(&proto_submit_record, &submit);
+            buf_free(&text);
+        }
+        job_free(job);
+    }
+}
+
+static void
+test_utf8_sender(void **state)
+{
+    struct replay_rules r = rules(0);
+    struct replay_job *job = job_new("\303\244nn@example.org");
+    struct proto_submit submit;
+    struct message message;
+    struct buf text = {0};
+
+    (void)state;
+    say(job_try(job, "a@example.com", "office"), SAID_REPLY, 550, "5.1.1 No");
+    assert_true(replay_outcome_judge(job, &r));
+    replay_outcome_return(job, &r, VIEW(""));
+    open_dsn(job, &submit, &message, &text);
+    assert_int_equal(message.flags, MESSAGE_8BIT | MESSAGE_UTF8);
+    record_clear(&proto_submit_record, &submit);
+    buf_free(&text);
+    job_free(job);
+}
+
+/* --- what is told -------------------------------------------------------- */
+
+static char told[4096];
+
+static void
+watch(struct view line)
+{
+    size_t len = strlen(told);
+
+    /* Without the time. */
+    snprintf(told + len, sizeof(told) - len, "%.*s\n", (int)line.len - 25,
+             line.data + 25);
+}
+
+static void
+test_events(void **state)
+{
+    struct replay_rules r = rules(0);
+    struct replay_job *job = job_new("");
+
+    (void)state;
+    say(job_try(job, "a@example.com", "office"), SAID_REPLY, 250, "2.0.0 Ok");
+    say(job_try(job, "b@example.com", "office"), SAID_REPLY, 550, "5.1.1 No");
+    job_try(job, "c@example.com", "office");
+    replay_outcome_judge(job, &r);
+    event_watch(watch);
+    replay_outcome_tell(job);
+    event_watch(NULL);
+    assert_string_equal(
+        told, "delivered id=028T5CY4TQKFF to=a@example.com target=office "
+              "host=mail.example.com code=250 reply=\"2.0.0 Ok\" attempts=1 "
+              "age=5\n"
+              "dropped id=028T5CY4TQKFF to=b@example.com target=office "
+              "host=mail.example.com code=550 reply=\"5.1.1 No\" attempts=1 "
+              "age=5\n");
+    job_free(job);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_reach_is_a_difference),
+        cmocka_unit_test(test_back_off_grows),
+        cmocka_unit_test(test_too_many_recipients),
+        cmocka_unit_test(test_one_dsn_for_all),
+        cmocka_unit_test(test_way_back),
+        cmocka_unit_test(test_utf8_sender),
+        cmocka_unit_test(test_events),
+    };
+
+    return cmocka_run_group_tests_name("replay_outcome", tests, NULL, NULL);
+}
