@@ -1,0 +1,195 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""kill -9 at random moments under load: of single roles, and of everything.
+
+Clients send without pause, a target takes mail (most of the time), and
+processes die. At the end, and after each start in between: every message
+that was answered 250 is held or was delivered; a message came twice only
+where its first delivery was under way when something died.
+
+KILLS says how many (200), KILL_SEED repeats a run: the seed is printed.
+"""
+
+import collections
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))), "e2e"))
+
+from client import Client, Closed  # noqa: E402
+from sink import Slow  # noqa: E402
+from spoold_test import (SpooldTest, header_field, main,  # noqa: E402
+                         message, wait_for)
+
+KILLS = int(os.environ.get("KILLS", "200"))
+SEED = int(os.environ.get("KILL_SEED", random.randrange(10 ** 6)))
+KILLS_A_LIFE = 4
+CONNECTIONS = 4  # to the target
+IN_FLIGHT = 2.0  # seconds an outcome may be under way
+# Deliveries that may be under way: on each connection a message of two
+# recipients whose dot was sent, and one whose outcome is being noted.
+AT_ONCE = CONNECTIONS * 2 * 2
+
+
+class Load(threading.Thread):
+    """One client that sends message after message until told to end."""
+
+    def __init__(self, daemon, number, stop):
+        super().__init__(daemon=True)
+        self.spoold, self.number, self.stop = daemon, number, stop
+        self.rng = random.Random(number)
+        self.sent = 0
+        self.acknowledged = {}  # our number to spoold's id
+
+    def run(self):
+        while not self.stop.is_set():
+            try:
+                with Client(self.spoold.port, timeout=10) as client:
+                    client.ehlo()
+                    for _ in range(self.rng.randrange(1, 30)):
+                        if self.stop.is_set():
+                            break
+                        self.one(client)
+            except (OSError, Closed, AssertionError):
+                self.stop.wait(0.005)
+
+    def one(self, client):
+        self.sent += 1
+        name = "%d-%d" % (self.number, self.sent)
+        body = "x" * self.rng.choice([10, 10, 1000, 5000])
+        if self.rng.random() < 0.02:
+            body = self.rng.randbytes(150000).hex()
+        recipients = self.rng.choice([["a"], ["a"], ["a", "b"]])
+        client.send("MAIL FROM:<load@client.test>\r\n" + "".join(
+            "RCPT TO:<%s@example.com>\r\n" % r for r in recipients) +
+            "DATA\r\n")
+        replies = [client.reply() for _ in range(len(recipients) + 2)]
+        if replies[-1] != 354:
+            client.expect(250, "RSET")
+            self.stop.wait(0.005)
+            return
+        client.send(message(body + "\r\n", X_Test_Id=name) + b".\r\n")
+        reply = client.reply()
+        if reply == 250:
+            self.acknowledged[name] = reply.text[-13:]
+
+
+class KillTest(SpooldTest):
+    def test_kills(self):
+        print("kill.py: KILL_SEED=%d KILLS=%d" % (SEED, KILLS),
+              file=sys.stderr, flush=True)
+        self.rng = random.Random(SEED)
+        daemon = self.daemon(targets={"office": {"connections": CONNECTIONS}},
+                             limit={"errors": 1000})
+        self.kills = []  # (when, what)
+        self.cuts = []   # when the target went away
+        stop = threading.Event()
+        loads = [Load(daemon, i, stop) for i in range(3)]
+        daemon.sink.start()
+        for load in loads:
+            load.start()
+        try:
+            while len(self.kills) < KILLS:
+                self.life(daemon)
+                daemon.start()
+                self.check_list(daemon, loads)
+        finally:
+            stop.set()
+            for load in loads:
+                load.join()
+        self.settle(daemon)
+        self.check_end(daemon, loads)
+
+    def life(self, daemon):
+        """Some deaths of roles, then of all at once."""
+        sink = daemon.sink
+        mood = self.rng.random()
+        sink.on = {"DOT": Slow(0.02)} if mood < 0.3 else {}
+        if mood > 0.8:
+            self.cuts.append(time.monotonic())
+            sink.stop()
+        for _ in range(KILLS_A_LIFE - 1):
+            self.pause()
+            pids = daemon.role_pids()
+            if pids:
+                role = self.rng.choice(sorted(pids))
+                self.note(role)
+                os.kill(pids[role], signal.SIGKILL)
+        if mood > 0.8:
+            sink.start()
+        self.pause()
+        self.note("all")
+        daemon.kill_all()
+
+    def pause(self):
+        time.sleep(self.rng.choice([0.001, 0.02, 0.1, 0.2]) *
+                   self.rng.random())  # the moment is what is random
+
+    def note(self, what):
+        self.kills.append((time.monotonic(), what))
+
+    def check_list(self, daemon, loads):
+        """After each start: whole, without repetition, nothing missing."""
+        acknowledged = {m for load in loads
+                        for m in list(load.acknowledged.values())}
+        result = daemon.ctl("--json", "list")
+        self.assertEqual(result.code, 0, result)
+        held = [m["id"] for m in result.json]
+        self.assertEqual(sorted(set(held)), held)
+        for one in result.json:
+            self.assertTrue(any(r["state"] in ("ready", "later")
+                                for r in one["recipients"]), one)
+        # The list was made before the sink is asked.
+        missing = acknowledged - set(held)
+        came = {header_field(t.content, "Received")[0]
+                .split(" id ")[1][:13] for t in daemon.sink.delivered}
+        self.assertEqual(missing - came, set())
+
+    def settle(self, daemon):
+        daemon.sink.on = {}
+        wait_for(lambda: daemon.ctl("--json", "status").code == 0)
+        wait_for(lambda: daemon.status()["held"]["messages"] == 0,
+                 "the end of the drain", 60)
+
+    def check_end(self, daemon, loads):
+        acknowledged = {n for load in loads for n in load.acknowledged}
+        deaths = self.cuts + [at for at, what in self.kills
+                              if what in ("all", "replay", "store")]
+        came = collections.defaultdict(list)
+        for transaction in daemon.sink.transactions:
+            name = header_field(transaction.content, "X-Test-Id")[0]
+            for recipient in transaction.recipients:
+                came[name, recipient].append(transaction.when)
+        self.assertEqual(
+            acknowledged - {name for name, _ in came}, set())
+        twice = {key: sorted(times) for key, times in came.items()
+                 if len(times) > 1}
+        blamed = collections.Counter()  # death to the messages it doubled
+        for (name, recipient), times in twice.items():
+            for when in times[:-1]:
+                near = [at for at in deaths
+                        if -0.1 <= at - when <= IN_FLIGHT]
+                self.assertTrue(
+                    near, "%s came twice and nothing died: %s" %
+                    (name, times))
+                blamed[min(near, key=lambda at: abs(at - when))] += 1
+        most = max(blamed.values(), default=0)
+        self.assertLessEqual(most, AT_ONCE)
+        counts = collections.Counter(what for _, what in self.kills)
+        print("kill.py: %d kills (%s), %d sent, %d acknowledged, "
+              "%d deliveries, %d of them twice (at most %d by one "
+              "death)" % (
+                  len(self.kills),
+                  ", ".join("%s %d" % c for c in sorted(counts.items())),
+                  sum(load.sent for load in loads), len(acknowledged),
+                  len(came), len(twice), most), file=sys.stderr, flush=True)
+        self.assertGreater(len(acknowledged), len(self.kills))
+
+
+if __name__ == "__main__":
+    main()
