@@ -1,0 +1,399 @@
+# spoold: build, run, check. Start here:
+#
+#   make            build/spoold and build/spoolctl
+#   make run        build, then run the daemon on a small example in build/run
+#   make demo       a scripted tour: target down, mail held, target back
+#   make check      every test: lint, unit, fuzz (short), e2e, fault, interop
+#   make bench      the benchmark tables, beside Debian's Postfix
+#   make fuzz       each fuzz target for FUZZ_SECONDS (default 60)
+#   make lint       layering, tables against manuals, manual pages
+#   make install    into DESTDIR/PREFIX
+#   make V=1 ...    shows the commands
+#   make SAN=1 ...  the same with AddressSanitizer and UBSan, in build/san
+#
+# Missing Debian packages are installed by the targets that need them.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION  = 0.1.0
+
+FUZZ_SECONDS       ?= 60
+FUZZ_CHECK_SECONDS ?= 3
+
+# --- packages -------------------------------------------------------------
+
+PACKAGES_build = gcc make pkg-config \
+    libconfuse-dev libevent-dev libjansson-dev liblmdb-dev libsodium-dev \
+    libssl-dev libzstd-dev uthash-dev
+PACKAGES_npm   = $(shell command -v npm >/dev/null || echo npm)
+PACKAGES_check = $(PACKAGES_build) clang libclang-rt-14-dev libcmocka-dev \
+    mandoc openssl postfix python3 $(PACKAGES_npm)
+PACKAGES_demo  = $(PACKAGES_build) python3
+PACKAGES_bench = $(PACKAGES_build) openssl postfix python3 $(PACKAGES_npm)
+
+# --- sources, in the order of the layers (one a line: one-line diffs) -------
+
+SRCS_libspool = \
+    libspool/log.c \
+    libspool/mem.c \
+    libspool/why.c \
+    libspool/buf.c \
+    libspool/num.c \
+    libspool/clock.c \
+    libspool/when.c \
+    libspool/utf8.c \
+    libspool/glob.c \
+    libspool/network.c \
+    libspool/file.c \
+    libspool/line.c \
+    libspool/addr.c \
+    libspool/smtp_verb.c \
+    libspool/smtp_reply.c \
+    libspool/dot.c \
+    libspool/header.c \
+    libspool/msgid.c \
+    libspool/event.c \
+    libspool/event_line.c \
+    libspool/ctl.c \
+    libspool/record.c \
+    libspool/message.c \
+    libspool/proto.c \
+    libspool/frame.c \
+    libspool/recipients.c \
+    libspool/conf_host.c \
+    libspool/conf_key.c \
+    libspool/conf_value.c \
+    libspool/conf_scan.c \
+    libspool/conf_tree.c \
+    libspool/conf_rules.c \
+    libspool/conf.c \
+    libspool/conf_check.c \
+    libspool/body.c \
+    libspool/dsn.c \
+    libspool/db.c \
+    libspool/db_read.c \
+    libspool/query.c \
+
+SRCS_spoold = \
+    spoold/main.c \
+    spoold/parent.c \
+    spoold/parent_roles.c \
+    spoold/parent_spool.c \
+    spoold/parent_socket.c \
+    spoold/parent_list.c \
+    spoold/role.c \
+    spoold/loop.c \
+    spoold/io.c \
+    spoold/tls.c \
+    spoold/peer.c \
+    spoold/stats.c \
+    spoold/listener.c \
+    spoold/listener_session.c \
+    spoold/listener_command.c \
+    spoold/listener_data.c \
+    spoold/store.c \
+    spoold/store_batch.c \
+    spoold/store_apply.c \
+    spoold/store_submit.c \
+    spoold/replay.c \
+    spoold/replay_target.c \
+    spoold/replay_sched.c \
+    spoold/replay_work.c \
+    spoold/replay_route.c \
+    spoold/replay_session.c \
+    spoold/replay_step.c \
+    spoold/replay_content.c \
+    spoold/replay_outcome.c \
+    spoold/control.c \
+    spoold/control_client.c \
+    spoold/control_json.c \
+    spoold/control_walk.c \
+    spoold/control_status.c \
+    spoold/control_message.c \
+    spoold/control_retry.c \
+    spoold/control_watch.c \
+
+SRCS_spoolctl = \
+    spoolctl/main.c \
+    spoolctl/request.c \
+    spoolctl/help.c \
+    spoolctl/talk.c \
+    spoolctl/text.c \
+    spoolctl/table.c \
+    spoolctl/member.c \
+    spoolctl/show_status.c \
+    spoolctl/show_message.c \
+
+# tests/unit/test_NAME.c, and what of spoold it is linked with
+UNIT_TESTS = \
+    why \
+    buf \
+    num \
+    clock \
+    file \
+    log \
+    msgid \
+    event \
+    record \
+    message \
+    proto \
+    frame \
+    body \
+    recipients \
+    conf \
+    db \
+    store_apply \
+    line \
+    addr \
+    smtp_verb \
+    dot \
+    header \
+    listener_command \
+    smtp_reply \
+    dsn \
+    replay_sched \
+    replay_outcome \
+    when \
+    utf8 \
+    glob \
+    network \
+    ctl \
+    event_line \
+    query \
+    text \
+    table \
+
+# tests/fuzz/fuzz_NAME.c
+FUZZ_TARGETS = \
+    record \
+    frame \
+    body \
+    recipients \
+    conf \
+    session \
+    line \
+    addr \
+    verb \
+    dot \
+    header \
+    reply \
+    query \
+    event_line \
+
+# --- how ------------------------------------------------------------------
+
+# One short line a step; make V=1 shows the commands.
+ifeq ($(V),1)
+Q   =
+SAY = @:
+else
+Q   = @
+SAY = @printf '  %-5s %s\n'
+endif
+
+CC     ?= gcc
+CLANG  ?= clang
+PYTHON  = /usr/bin/python3
+
+WARNINGS = -Wall -Wextra -Werror -Wshadow -Wvla -Wundef -Wpointer-arith \
+    -Wcast-qual -Wwrite-strings -Wmissing-prototypes -Wstrict-prototypes \
+    -Wold-style-definition -Wformat=2 -Wconversion -Wno-sign-conversion
+CPPFLAGS += -D_GNU_SOURCE -DSPOOLD_VERSION='"$(VERSION)"' -Ilibspool
+BASE_CFLAGS = -std=c17 -g $(WARNINGS) -fstack-protector-strong -fno-common
+LDLIBS_libspool = -llmdb -lzstd -lsodium -lconfuse
+LDLIBS_spoold   = $(LDLIBS_libspool) -levent -lssl -lcrypto -ljansson
+LDLIBS_spoolctl = $(LDLIBS_libspool) -ljansson
+
+ifeq ($(SAN),1)
+BUILD  = build/san
+CFLAGS ?= -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+    -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=address,undefined
+else
+BUILD  = build
+CFLAGS ?= -O2 -D_FORTIFY_SOURCE=2 -fPIE
+LDFLAGS += -pie -Wl,-z,relro,-z,now
+endif
+
+OBJS_libspool = $(SRCS_libspool:%.c=$(BUILD)/obj/%.o)
+OBJS_spoold   = $(SRCS_spoold:%.c=$(BUILD)/obj/%.o)
+OBJS_spoolctl = $(SRCS_spoolctl:%.c=$(BUILD)/obj/%.o)
+LIBSPOOL      = $(BUILD)/libspool.a
+
+.PHONY: all help run demo check bench fuzz lint format install clean unit
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/spoold $(BUILD)/spoolctl
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+$(BUILD)/spoold: $(OBJS_spoold) $(LIBSPOOL)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS_spoold)
+
+$(BUILD)/spoolctl: $(OBJS_spoolctl) $(LIBSPOOL)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS_spoolctl)
+
+$(LIBSPOOL): $(OBJS_libspool)
+	$(SAY) AR $@
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c | build/.packages-build
+	@mkdir -p $(@D)
+	$(SAY) CC $<
+	$(Q)$(CC) $(CPPFLAGS) -I$(dir $<) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(shell find build -name '*.d' -type f 2>/dev/null)
+
+# --- tests ------------------------------------------------------------------
+
+$(BUILD)/obj/tests/%.o: CPPFLAGS += -Ispoold
+
+# Policy of spoold that is tested without sockets names its objects below.
+$(BUILD)/unit/test_%: $(BUILD)/obj/tests/unit/test_%.o $(LIBSPOOL)
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(filter %.o,$(filter-out $<,$^)) $(LIBSPOOL) \
+	    -lcmocka $(LDLIBS_spoold)
+
+$(BUILD)/unit/test_listener_command: $(BUILD)/obj/spoold/listener_command.o
+$(BUILD)/unit/test_store_apply: $(addprefix $(BUILD)/obj/spoold/, \
+    store_apply.o store_submit.o)
+$(BUILD)/unit/test_replay_sched: $(BUILD)/obj/spoold/replay_sched.o
+$(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \
+    replay_outcome.o replay_sched.o stats.o)
+
+$(BUILD)/obj/tests/unit/test_text.o $(BUILD)/obj/tests/unit/test_table.o: \
+    CPPFLAGS += -Ispoolctl
+$(BUILD)/unit/test_text: $(BUILD)/obj/spoolctl/text.o
+$(BUILD)/unit/test_table: $(addprefix $(BUILD)/obj/spoolctl/, table.o text.o)
+
+unit: $(UNIT_TESTS:%=$(BUILD)/unit/test_%)
+	@for t in $^; do $$t || exit 1; done
+
+# Fuzz targets: our own code instrumented once, a target linked to it.
+FUZZ_CFLAGS = -std=c17 -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all \
+    -fsanitize=fuzzer-no-link,address,undefined
+FUZZ_ALL = $(FUZZ_TARGETS:%=build/fuzz/%)
+
+build/fuzz-obj/%.o: %.c | build/.packages-check
+	@mkdir -p $(@D)
+	$(SAY) CLANG $<
+	$(Q)$(CLANG) $(CPPFLAGS) -Ispoold $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/fuzz-obj/libspool.a: $(SRCS_libspool:%.c=build/fuzz-obj/%.o)
+	$(SAY) AR $@
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+build/fuzz/%: build/fuzz-obj/tests/fuzz/fuzz_%.o build/fuzz-obj/libspool.a
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $< \
+	    $(filter-out $<,$(filter %.o,$^)) build/fuzz-obj/libspool.a \
+	    $(LDLIBS_libspool)
+
+build/fuzz/session: $(addprefix build/fuzz-obj/spoold/, \
+    listener_session.o listener_command.o listener_data.o stats.o)
+
+fuzz: $(FUZZ_ALL)
+	FUZZ_CHECK_SECONDS=$(FUZZ_SECONDS) $(PYTHON) tests/run.py $(FUZZ_ALL)
+
+# Fails the Nth call of a durability-relevant kind (tests/fault).
+build/fault.so: tests/fault/fault.c | build/.packages-build
+	$(SAY) LINK $@
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -fPIC -shared -o $@ $< -ldl
+
+# Unit and end-to-end tests run with the sanitizers; faults and interop with
+# what is shipped.
+SAN_UNIT     = $(UNIT_TESTS:%=build/san/unit/test_%)
+LINT         = $(wildcard tests/lint/*.sh)
+PARTS_python = $(wildcard tests/e2e/test_*.py tests/interop/test_*.py) \
+    tests/fault/full_disk.py tests/fault/nth_call.py tests/fault/kill.py
+
+check: | build/.packages-check
+	$(MAKE) all build/fault.so $(FUZZ_ALL)
+	$(MAKE) SAN=1 all $(SAN_UNIT)
+	FUZZ_CHECK_SECONDS=$(FUZZ_CHECK_SECONDS) $(PYTHON) tests/run.py \
+	    $(LINT) $(SAN_UNIT) $(FUZZ_ALL) $(PARTS_python)
+
+lint: | build/.packages-check
+	@set -e; for script in $(LINT); do echo $$script; $$script; done
+
+# --- try it: an embedded example in build/run, no root needed ---------------
+
+RUN_USER = $(shell id -un | sed 's/^root$$/nobody/')
+
+build/run/spoold.conf: spoold/run.conf.in Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@DIR@|$(CURDIR)/build/run|' -e 's|@USER@|$(RUN_USER)|' $< >$@
+
+run: all build/run/spoold.conf
+	@echo "spoold listens on 127.0.0.1:2525 for example.com; its target is" \
+	    "127.0.0.1:2526. Steer it with:"
+	@echo "    build/spoolctl -c build/run/spoold.conf status"
+	build/spoold -c build/run/spoold.conf
+
+demo: all | build/.packages-demo
+	$(PYTHON) tests/demo.py
+
+# --- install -----------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin \
+	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7 \
+	    $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 build/spoold $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 build/spoolctl $(DESTDIR)$(PREFIX)/bin
+	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+
+# --- benchmark: make bench BENCH="--quick accept", see bench.py --help -------
+
+BENCH ?=
+
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/obj/tests/bench/mails.o
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -llmdb -pthread
+
+bench: all build/bench/feed build/bench/lmdb_commit | build/.packages-bench
+	$(PYTHON) tests/bench/bench.py $(BENCH)
+
+# --- packages: one stamp a list, made again when this file changes ----------
+
+build/.packages-%: Makefile
+	@mkdir -p build
+	@set -e; \
+	if ! command -v dpkg-query >/dev/null; then \
+	    echo "make: not a Debian system: please install the equivalents of:" \
+	        "$(PACKAGES_$*)"; touch $@; exit 0; \
+	fi; \
+	missing=$$(for p in $(PACKAGES_$*); do \
+	    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | \
+	        grep -q 'ok installed' || echo $$p; done | tr '\n' ' '); \
+	if [ -n "$$missing" ]; then \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    if [ -n "$$sudo" ] && ! command -v sudo >/dev/null; then \
+	        echo "make: these packages are needed and you are not root:" \
+	            "$$missing"; exit 1; \
+	    fi; \
+	    echo "make: installing $$missing"; \
+	    echo "postfix postfix/main_mailer_type select No configuration" | \
+	        $$sudo debconf-set-selections 2>/dev/null || true; \
+	    $$sudo apt-get update -qq && \
+	    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	        --no-install-recommends $$missing >build/packages.log 2>&1 || \
+	    { tail -5 build/packages.log; \
+	      echo "make: could not install: $$missing"; exit 1; }; \
+	fi; \
+	touch $@
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h' | grep -v _table.h)
+
+clean:
+	rm -rf build
