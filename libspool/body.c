@@ -17,8 +17,8 @@
 #include "log.h"
 #include "mem.h"
 
-#define FORM_RAW  '0'
-#define FORM_ZSTD 'z'
+#define FORM_RAW     '0'
+#define FORM_ZSTD    'z'
 #define LENGTH_BYTES 4
 
 _Static_assert(BODY_PIECE_RAW + 1 <= BODY_PIECE_MAX,
@@ -27,18 +27,18 @@ _Static_assert(BODY_PIECE_RAW + 1 <= BODY_PIECE_MAX,
 struct body_writer {
     int level;
     size_t inline_max;
-    struct buf raw;     /* content of the piece under way */
-    struct buf file;    /* finished pieces, until they spill */
-    int fd;             /* where they went, -1: still in memory */
-    uint64_t spilled;   /* bytes in fd */
-    uint64_t written;   /* content so far */
+    struct buf raw;   /* content of the piece under way */
+    struct buf file;  /* finished pieces, until they spill */
+    int fd;           /* where they went, -1: still in memory */
+    uint64_t spilled; /* bytes in fd */
+    uint64_t written; /* content so far */
 };
 
 struct body_digest {
     crypto_generichash_state state;
 };
 
-/* --- writing -------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------- */
 
 struct body_writer *
 body_writer_new(int level, size_t inline_max)
@@ -202,14 +202,13 @@ body_writer_free(struct body_writer **writer)
     *writer = NULL;
 }
 
-/* --- reading -------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 static int
 unpack_piece(struct view packed, struct buf *out, struct why *why)
 {
     static ZSTD_DCtx *context;
-    unsigned long long size =
-        ZSTD_getFrameContentSize(packed.data, packed.len);
+    unsigned long long size = ZSTD_getFrameContentSize(packed.data, packed.len);
     size_t n;
 
     /* The size is in the frame; a piece that claims more, or to be empty, is
@@ -265,13 +264,13 @@ body_next_piece(struct view *content, struct view *piece, struct why *why)
     return 1;
 }
 
-/* --- digest --------------------------------------------------------------- */
+/* --- digest -------------------------------------------------------------- */
 
 struct body_digest *
 body_digest_new(void)
 {
-    struct body_digest *digest = aligned_alloc(
-        64, (sizeof(*digest) + 63) / 64 * 64);
+    struct body_digest *digest =
+        aligned_alloc(64, (sizeof(*digest) + 63) / 64 * 64);
 
     if (digest == NULL)
         fatal("out of memory for a digest");
@@ -282,8 +281,8 @@ body_digest_new(void)
 void
 body_digest_add(struct body_digest *digest, struct view bytes)
 {
-    crypto_generichash_update(&digest->state,
-                              (const unsigned char *)bytes.data, bytes.len);
+    crypto_generichash_update(&digest->state, (const unsigned char *)bytes.data,
+                              bytes.len);
 }
 
 void

@@ -25,7 +25,7 @@ struct load {
     struct conf_kept kept; /* texts that are not in the tree */
 };
 
-/* --- all values of all sections --- */
+/* --- all values of all sections ------------------------------------------ */
 
 static int
 load_one(struct load *load, const struct conf_key *key,
@@ -138,7 +138,7 @@ load_sections(struct load *load, struct why *why)
     return 0;
 }
 
-/* --- what a file may leave open --- */
+/* --- what a file may leave open ------------------------------------------ */
 
 static void
 load_hostname(struct load *load)
@@ -164,7 +164,7 @@ load_return_targets(struct conf *conf)
             domains[i].return_target = domains[i].target;
 }
 
-/* --- lists in order --- */
+/* --- lists in order ------------------------------------------------------ */
 
 static int
 compare_views(struct view a, struct view b)
@@ -226,7 +226,7 @@ conf_domain_by_name(const struct conf *conf, struct view name)
                    compare_domains);
 }
 
-/* --- whole --- */
+/* --- whole --------------------------------------------------------------- */
 
 void
 conf_encode(const struct conf *conf, struct buf *out)

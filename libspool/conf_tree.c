@@ -49,7 +49,7 @@ static struct parse {
     unsigned replaced_line;
 } * parsing;
 
-/* --- what went wrong, the first time */
+/* --- what went wrong, the first time ------------------------------------- */
 
 static int tree_fail(const char *file, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -86,7 +86,7 @@ tree_on_error(cfg_t *cfg, const char *format, va_list ap)
         tree_fail(parsing->file->name, (unsigned)cfg->line, "%s", text);
 }
 
-/* --- the library's callbacks */
+/* --- the library's callbacks --------------------------------------------- */
 
 static int
 tree_on_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
@@ -147,7 +147,7 @@ tree_on_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
     return result;
 }
 
-/* --- files */
+/* --- files --------------------------------------------------------------- */
 
 static struct conf_file *
 tree_add_file(struct conf_tree *tree, const char *name)
@@ -223,7 +223,7 @@ tree_parse(cfg_t *cfg, const char *name)
     return result;
 }
 
-/* --- the grammar, made of the table */
+/* --- the grammar, made of the table -------------------------------------- */
 
 static cfg_opt_t
 option_of_key(const struct conf_key *key)
@@ -314,7 +314,7 @@ conf_tree_free(struct conf_tree **tree)
     *tree = NULL;
 }
 
-/* --- questions */
+/* --- questions ----------------------------------------------------------- */
 
 static cfg_t *
 tree_section(const struct conf_tree *tree, enum conf_section section, size_t i)

@@ -39,7 +39,7 @@ struct db_txn {
     int error;      /* LMDB's last */
 };
 
-/* --- keys ------------------------------------------------------------------ */
+/* --- keys ---------------------------------------------------------------- */
 
 static void
 key_add32(struct db_key *key, uint64_t n)
@@ -105,7 +105,7 @@ db_key_ready(struct db_key *key, struct view target, struct view flow,
     return 0;
 }
 
-/* --- opening --------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------- */
 
 static void
 db_on_assert(MDB_env *env, const char *message)
@@ -128,8 +128,8 @@ open_mapped(struct db *db, const char *dir, unsigned flags)
         mdb_env_set_maxdbs(db->env, 32);
         mdb_env_set_maxreaders(db->env, 126);
         mdb_env_set_assert(db->env, db_on_assert);
-        rc = mdb_env_open(db->env, dir, flags | MDB_NOTLS | MDB_NORDAHEAD,
-                          0600);
+        rc =
+            mdb_env_open(db->env, dir, flags | MDB_NOTLS | MDB_NORDAHEAD, 0600);
         if (rc != ENOMEM)
             return rc;
         mdb_env_close(db->env);
@@ -276,7 +276,7 @@ db_free_bytes(struct db *db)
     return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
-/* --- transactions ----------------------------------------------------------- */
+/* --- transactions -------------------------------------------------------- */
 
 static enum db_result
 db_result(struct db *db, int rc)
@@ -359,7 +359,7 @@ db_reason(const struct db_txn *txn)
     return txn->error != 0 ? mdb_strerror(txn->error) : "no error";
 }
 
-/* --- rows ------------------------------------------------------------------ */
+/* --- rows ---------------------------------------------------------------- */
 
 static enum db_result
 row_put(struct db_txn *txn, enum db_table table, struct db_key *key,
@@ -404,8 +404,7 @@ key_del(struct db_txn *txn, enum db_table table, struct db_key *key)
 {
     MDB_val k = db_key_val(key);
 
-    return txn_result(txn,
-                      mdb_del(txn->mdb, txn->db->tables[table], &k, NULL));
+    return txn_result(txn, mdb_del(txn->mdb, txn->db->tables[table], &k, NULL));
 }
 
 /* Deletes every row of table whose key starts with id. */
@@ -478,8 +477,8 @@ db_put_piece(struct db_txn *txn, uint64_t id, uint64_t n, struct view piece)
 
     db_key_id_n(&key, id, n);
     k = db_key_val(&key);
-    return txn_result(
-        txn, mdb_put(txn->mdb, txn->db->tables[DB_body], &k, &v, 0));
+    return txn_result(txn,
+                      mdb_put(txn->mdb, txn->db->tables[DB_body], &k, &v, 0));
 }
 
 enum db_result
@@ -614,8 +613,8 @@ static int
 ledger_open(struct db_txn *txn)
 {
     MDB_val k, v;
-    int rc = mdb_cursor_open(txn->mdb, txn->db->tables[DB_ledger],
-                             &txn->ledger);
+    int rc =
+        mdb_cursor_open(txn->mdb, txn->db->tables[DB_ledger], &txn->ledger);
 
     if (rc != 0)
         return rc;

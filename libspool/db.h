@@ -98,9 +98,9 @@ enum db_result db_add_ledger(struct db_txn *txn,
 
 /* Sums kept with the rows, in the same transaction. */
 struct db_totals {
-    uint64_t held;         /* messages with an open delivery */
-    uint64_t held_stored;  /* their bytes in the body table */
-    uint64_t floor_ms;     /* the latest time of an id that was used */
+    uint64_t held;        /* messages with an open delivery */
+    uint64_t held_stored; /* their bytes in the body table */
+    uint64_t floor_ms;    /* the latest time of an id that was used */
 };
 enum db_result db_get_totals(struct db_txn *txn, struct db_totals *totals);
 enum db_result db_put_totals(struct db_txn *txn,

@@ -70,7 +70,7 @@ damaged(const char *table, uint64_t id, struct why *why)
                     (unsigned long long)id);
 }
 
-/* --- messages -------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------ */
 
 /* All delivery rows of id, one after the other: length, n, bytes. */
 static int
@@ -210,7 +210,7 @@ db_read_piece(struct db *db, uint64_t id, uint64_t n, struct buf *out,
     return answer(rc, why);
 }
 
-/* --- what is ready ---------------------------------------------------------- */
+/* --- what is ready ------------------------------------------------------- */
 
 /* Splits a key of ready whose target is target; -1: another target's. */
 static int
@@ -243,8 +243,8 @@ start_of_target(struct db_key *key, struct view target)
 }
 
 static int
-walk_ready(MDB_cursor *walk, struct view target,
-           struct db_ready_cursor *cursor, struct db_ready *out)
+walk_ready(MDB_cursor *walk, struct view target, struct db_ready_cursor *cursor,
+           struct db_ready *out)
 {
     struct db_key key;
     struct view flow = {0};
@@ -300,7 +300,7 @@ db_read_ready(struct db *db, struct view target, struct db_ready_cursor *cursor,
     return answer(rc, why);
 }
 
-/* --- the rest ---------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------ */
 
 int
 db_read_health_after(struct db *db, const char *after,
@@ -332,8 +332,8 @@ db_read_health_after(struct db *db, const char *after,
         buf_add_view(memory, db_view(v));
     }
     db_read_end(db);
-    if (rc == 0 && record_decode(&target_health_record, buf_view(memory), out,
-                                 NULL) != 0)
+    if (rc == 0 &&
+        record_decode(&target_health_record, buf_view(memory), out, NULL) != 0)
         return why_text(why, "damaged row in target after \"%s\"", after);
     return answer(rc, why);
 }

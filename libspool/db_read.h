@@ -79,11 +79,11 @@ struct db_counts {
     uint64_t held;        /* messages with an open delivery */
     uint64_t held_stored; /* their bytes in the body table */
     uint64_t floor_ms;    /* the latest time of an id that was used */
-    uint64_t messages;   /* rows in message: held or kept after delivery */
-    uint64_t deliveries; /* open and finished */
+    uint64_t messages;    /* rows in message: held or kept after delivery */
+    uint64_t deliveries;  /* open and finished */
     uint64_t ready;
-    uint64_t later; /* retries and purges that wait for their time */
-    uint64_t ledger; /* entries */
+    uint64_t later;      /* retries and purges that wait for their time */
+    uint64_t ledger;     /* entries */
     uint64_t file_bytes; /* of the data file that are in use */
 };
 int db_read_counts(struct db *db, struct db_counts *out, struct why *why);

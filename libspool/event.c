@@ -123,8 +123,7 @@ event_end(struct event *event)
     const char *rest = memchr(event->line, ' ', event->len);
     size_t skip = (size_t)(rest + 1 - event->line);
     int n = snprintf(line, sizeof(line), "%s[%d]: %.*s\n", log_name(),
-                     log_pid(), (int)(event->len - skip),
-                     event->line + skip);
+                     log_pid(), (int)(event->len - skip), event->line + skip);
 
     log_line(line, (size_t)n);
     if (watcher != NULL)

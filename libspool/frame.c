@@ -213,7 +213,8 @@ frame_next(struct frame_in *in, struct frame *frame, struct why *why)
     }
     if (rest.len < FRAME_HEADER + (size_t)length)
         return GOT_MORE;
-    frame->kind = (unsigned)((uint8_t)rest.data[4] << 8 | (uint8_t)rest.data[5]);
+    frame->kind =
+        (unsigned)((uint8_t)rest.data[4] << 8 | (uint8_t)rest.data[5]);
     frame->call = bytes_get64(rest.data + 8);
     frame->payload = (struct view){rest.data + FRAME_HEADER, length};
     frame->fd = -1;

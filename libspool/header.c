@@ -248,8 +248,7 @@ header_end(struct header *header)
         finish(header);
 }
 
-/* --- our Received field ------------------------------------------------------
- */
+/* --- our Received field -------------------------------------------------- */
 
 const char *
 header_protocol(bool esmtp, bool tls, bool utf8)

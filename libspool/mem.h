@@ -9,9 +9,9 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size);              /* zeroed */
+void *mem_alloc(size_t size);                   /* zeroed */
 void *mem_grow(void *p, size_t n, size_t size); /* realloc of n * size */
-char *mem_copy_text(const char *text);     /* strdup */
-char *mem_copy(const void *data, size_t len); /* len bytes and a NUL */
+char *mem_copy_text(const char *text);          /* strdup */
+char *mem_copy(const void *data, size_t len);   /* len bytes and a NUL */
 
 #endif

@@ -22,8 +22,8 @@ enum message_flag {
 /* Key: id. The facts at arrival; never changed but for finished_ms. */
 struct message {
     uint64_t arrived_ms;
-    uint64_t origin; /* enum message_origin */
-    uint64_t flags;  /* enum message_flag, or-ed */
+    uint64_t origin;    /* enum message_origin */
+    uint64_t flags;     /* enum message_flag, or-ed */
     struct view sender; /* reverse-path without brackets; empty: null */
     struct view flow;   /* the sender's domain in lower case */
     uint64_t size;      /* bytes of content with our Received field */
@@ -83,7 +83,7 @@ struct target_health {
     struct view name;
     uint64_t state; /* enum target_state */
     uint64_t since_ms;
-    uint64_t reach_ms; /* sum of the time it was reachable */
+    uint64_t reach_ms;  /* sum of the time it was reachable */
     struct view reason; /* why it is down */
 };
 extern const struct record_type target_health_record;

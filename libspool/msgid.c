@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "msgid.h"
 
-#define EPOCH_MS UINT64_C(1577836800000) /* 2020-01-01T00:00:00Z */
-#define MS_SHIFT 21
-#define NODE_SHIFT 13
-#define WRITER_SHIFT 8
+#define EPOCH_MS      UINT64_C(1577836800000) /* 2020-01-01T00:00:00Z */
+#define MS_SHIFT      21
+#define NODE_SHIFT    13
+#define WRITER_SHIFT  8
 #define SEQUENCE_MASK UINT64_C(0xff)
 
 static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";

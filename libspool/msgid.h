@@ -19,10 +19,10 @@
 
 #include "view.h"
 
-#define MSGID_TEXT_LEN 13
-#define MSGID_TEXT_MAX (MSGID_TEXT_LEN + 1)
+#define MSGID_TEXT_LEN   13
+#define MSGID_TEXT_MAX   (MSGID_TEXT_LEN + 1)
 #define MSGID_WRITER_MAX 31
-#define MSGID_NODE_MAX 255
+#define MSGID_NODE_MAX   255
 
 struct msgid_source {
     uint64_t last; /* the id given last, its node and writer bits cleared */

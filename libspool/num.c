@@ -12,12 +12,15 @@ struct unit {
 
 /* Smallest first: printing walks up. */
 static const struct unit sizes[] = {
-    {"B", 1},           {"K", UINT64_C(1) << 10}, {"M", UINT64_C(1) << 20},
-    {"G", UINT64_C(1) << 30}, {"T", UINT64_C(1) << 40},
+    {"B", 1},
+    {"K", UINT64_C(1) << 10},
+    {"M", UINT64_C(1) << 20},
+    {"G", UINT64_C(1) << 30},
+    {"T", UINT64_C(1) << 40},
 };
 static const struct unit durations[] = {
-    {"ms", 1},        {"s", 1000},       {"m", 60000},
-    {"h", 3600000},   {"d", 86400000},   {"w", 604800000},
+    {"ms", 1},      {"s", 1000},     {"m", 60000},
+    {"h", 3600000}, {"d", 86400000}, {"w", 604800000},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -44,7 +47,8 @@ static int
 num_in_limits(uint64_t value, uint64_t min, uint64_t max, struct why *why)
 {
     if (value < min || value > max)
-        return why_text(why, "%" PRIu64 " is out of range %" PRIu64 "..%" PRIu64,
+        return why_text(why,
+                        "%" PRIu64 " is out of range %" PRIu64 "..%" PRIu64,
                         value, min, max);
     return 0;
 }
@@ -107,9 +111,9 @@ num_parse_duration(struct view text, uint64_t min, uint64_t max,
     char low[NUM_TEXT_MAX], high[NUM_TEXT_MAX];
 
     if (num_parse_unit(text, durations, COUNT(durations), 0, value) != 0)
-        return why_text(why,
-                        "\"%.*s\" is not a duration (use e.g. 90s, 5m, 4h, 14d)",
-                        (int)text.len, text.data);
+        return why_text(
+            why, "\"%.*s\" is not a duration (use e.g. 90s, 5m, 4h, 14d)",
+            (int)text.len, text.data);
     if (*value < min || *value > max)
         return why_text(why, "duration %.*s is out of range %s..%s",
                         (int)text.len, text.data, num_print_duration(min, low),

@@ -207,8 +207,8 @@ proto_meet(enum role a, enum role b)
 }
 
 static const char *const role_names[ROLE_COUNT] = {
-    [ROLE_PARENT] = "parent", [ROLE_LISTENER] = "listener",
-    [ROLE_STORE] = "store",   [ROLE_REPLAY] = "replay",
+    [ROLE_PARENT] = "parent",   [ROLE_LISTENER] = "listener",
+    [ROLE_STORE] = "store",     [ROLE_REPLAY] = "replay",
     [ROLE_CONTROL] = "control",
 };
 

@@ -82,9 +82,9 @@ struct proto_roles {
 };
 struct proto_submit {
     uint64_t id;
-    struct view message; /* an encoded struct message */
+    struct view message;           /* an encoded struct message */
     struct record_list deliveries; /* struct delivery: recipient, target */
-    struct view content; /* the body file's bytes (body.h) when inline */
+    struct view content;  /* the body file's bytes (body.h) when inline */
     uint64_t content_len; /* length of the body file, inline or not */
 };
 
@@ -113,9 +113,9 @@ struct proto_queued {
     struct record_list items; /* struct proto_ready_item, one a target */
 };
 struct proto_result {
-    uint64_t n;       /* which delivery of the message */
-    uint64_t state;   /* enum delivery_state it goes to */
-    uint64_t code;    /* the target's reply, 0: the session broke */
+    uint64_t n;     /* which delivery of the message */
+    uint64_t state; /* enum delivery_state it goes to */
+    uint64_t code;  /* the target's reply, 0: the session broke */
     struct view reply;
     uint64_t next_ms; /* LATER: when to try again */
 };
@@ -144,7 +144,7 @@ struct proto_target_now {
     uint64_t probe_ms; /* wall time of the next probe, 0: none */
     uint64_t connections;
     uint64_t connections_max;
-    uint64_t ready; /* deliveries in the ready table, as far as known */
+    uint64_t ready;     /* deliveries in the ready table, as far as known */
     uint64_t delivered; /* since the start of the daemon */
     uint64_t deferred;
     struct view reason;

@@ -66,7 +66,7 @@ struct query_key {
     bool of_delivery;
 };
 
-/* --- patterns ------------------------------------------------------------- */
+/* --- patterns ------------------------------------------------------------ */
 
 static struct view
 without_brackets(struct view value)
@@ -132,7 +132,7 @@ match_subject(const struct query_term *term, const struct query_facts *facts)
     return glob_within(term->value, facts->message->message.subject);
 }
 
-/* --- client: addresses and networks --------------------------------------- */
+/* --- client: addresses and networks -------------------------------------- */
 
 static int
 parse_client(struct query_term *term, struct why *why)
@@ -153,7 +153,7 @@ match_client(const struct query_term *term, const struct query_facts *facts)
                             : network_has(&term->network, client);
 }
 
-/* --- numbers and times ---------------------------------------------------- */
+/* --- numbers and times --------------------------------------------------- */
 
 static int
 parse_size(struct query_term *term, struct why *why)
@@ -226,7 +226,7 @@ match_id(const struct query_term *term, const struct query_facts *facts)
     return facts->message->id == term->number;
 }
 
-/* --- state ---------------------------------------------------------------- */
+/* --- state --------------------------------------------------------------- */
 
 static int
 parse_state(struct query_term *term, struct why *why)
@@ -281,7 +281,7 @@ match_state(const struct query_term *term, const struct query_facts *facts)
     return true;
 }
 
-/* --- the language --------------------------------------------------------- */
+/* --- the language -------------------------------------------------------- */
 
 static const struct query_key keys[] = {
     {"from", NULL, match_from, false},
@@ -497,7 +497,7 @@ query_want_held(struct query *query)
     return !other;
 }
 
-/* --- matching ------------------------------------------------------------- */
+/* --- matching ------------------------------------------------------------ */
 
 static bool
 any_delivery(const struct query_term *term, struct query_facts *facts)
@@ -595,7 +595,7 @@ query_range(const struct query *query, int64_t now_ms, uint64_t *after_id,
     }
 }
 
-/* --- text ----------------------------------------------------------------- */
+/* --- text ---------------------------------------------------------------- */
 
 static void
 print_value(struct view value, struct buf *out)

@@ -67,8 +67,8 @@ put_list(const struct record_field *field, const struct record_list *list,
 
     for (size_t i = 0; i < list->count; i++) {
         buf_reset(&item);
-        record_encode(field->of, (const char *)list->items + i * field->of->size,
-                      &item);
+        record_encode(field->of,
+                      (const char *)list->items + i * field->of->size, &item);
         put_bytes(field->tag, buf_view(&item), out);
     }
     buf_free(&item);
@@ -126,10 +126,10 @@ take_item(const struct record_field *field, struct view bytes, void *at,
         return why_text(why, "%s: more than %d items", field->name,
                         RECORD_LIST_MAX);
     if ((list->count & (list->count - 1)) == 0) /* grows at powers of two */
-        list->items = mem_grow(list->items,
-                               list->count > 0 ? list->count * 2 : 1, size);
-    if (record_decode(field->of, bytes, (char *)list->items + list->count * size,
-                      why) != 0)
+        list->items =
+            mem_grow(list->items, list->count > 0 ? list->count * 2 : 1, size);
+    if (record_decode(field->of, bytes,
+                      (char *)list->items + list->count * size, why) != 0)
         return -1;
     list->count++;
     return 0;

@@ -43,8 +43,8 @@ struct record_field {
     enum record_kind kind;
     size_t offset;
     const char *name;
-    unsigned since; /* format version that brought it */
-    bool required;  /* decoding without it fails */
+    unsigned since;               /* format version that brought it */
+    bool required;                /* decoding without it fails */
     const struct record_type *of; /* RECORD_LIST: the items' type */
 };
 
@@ -56,15 +56,29 @@ struct record_type {
 };
 
 #define RECORD_NUM_FIELD(tag, type, member)                                    \
-    {tag, RECORD_NUM, offsetof(struct type, member), #member, 1, false, NULL}
+    {                                                                          \
+        tag, RECORD_NUM, offsetof(struct type, member), #member, 1, false,     \
+            NULL                                                               \
+    }
 #define RECORD_VIEW_FIELD(tag, type, member)                                   \
-    {tag, RECORD_VIEW, offsetof(struct type, member), #member, 1, false, NULL}
+    {                                                                          \
+        tag, RECORD_VIEW, offsetof(struct type, member), #member, 1, false,    \
+            NULL                                                               \
+    }
 #define RECORD_LIST_FIELD(tag, type, member, of)                               \
-    {tag, RECORD_LIST, offsetof(struct type, member), #member, 1, false, &(of)}
+    {                                                                          \
+        tag, RECORD_LIST, offsetof(struct type, member), #member, 1, false,    \
+            &(of)                                                              \
+    }
 #define RECORD_NEEDED_NUM(tag, type, member)                                   \
-    {tag, RECORD_NUM, offsetof(struct type, member), #member, 1, true, NULL}
+    {                                                                          \
+        tag, RECORD_NUM, offsetof(struct type, member), #member, 1, true, NULL \
+    }
 #define RECORD_NEEDED_VIEW(tag, type, member)                                  \
-    {tag, RECORD_VIEW, offsetof(struct type, member), #member, 1, true, NULL}
+    {                                                                          \
+        tag, RECORD_VIEW, offsetof(struct type, member), #member, 1, true,     \
+            NULL                                                               \
+    }
 
 /* Defines "const struct record_type NAME_record" for struct NAME. */
 #define RECORD_TYPE(type)                                                      \

@@ -85,8 +85,7 @@ take_word(struct view *text)
     return word;
 }
 
-/* --- parameters of MAIL ----------------------------------------------------
- */
+/* --- parameters of MAIL -------------------------------------------------- */
 
 static bool
 is_digits(struct view text)
@@ -159,8 +158,7 @@ parse_param(struct smtp_command *command, struct view word, struct why *why)
     return why_set(why, 555, "5.5.4", "parameter not recognized");
 }
 
-/* --- arguments ---------------------------------------------------------------
- */
+/* --- arguments ----------------------------------------------------------- */
 
 static int
 parse_path(struct view rest, const struct path_row *row,

@@ -62,7 +62,7 @@ complain(const char *format, ...)
     free(words);
 }
 
-/* --- where the daemon is -------------------------------------------------- */
+/* --- where the daemon is ------------------------------------------------- */
 
 /* The control path of a configuration; NULL when it cannot be had. */
 static char *
@@ -108,7 +108,7 @@ find_socket(const struct request *request, char **path)
     return CTL_EXIT_DONE;
 }
 
-/* --- the answer ----------------------------------------------------------- */
+/* --- the answer ---------------------------------------------------------- */
 
 static void
 print_json(const json_t *row, size_t flags)
@@ -127,7 +127,8 @@ json_rows_print(const json_t *rows, enum ctl_output output)
         print_json(rows, JSON_INDENT(2));
         return;
     }
-    json_array_foreach(rows, i, row) print_json(row, JSON_COMPACT);
+    json_array_foreach (rows, i, row)
+        print_json(row, JSON_COMPACT);
 }
 
 /* Rows as they come: an array for a list, one a line for what never ends. */

@@ -27,7 +27,7 @@ request_free(struct request *request)
     buf_free(&request->query);
 }
 
-/* --- options -------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------- */
 
 static const struct option {
     const char *name;
@@ -125,7 +125,7 @@ make_help(struct request *request)
         request->n_words = 3;
 }
 
-/* --- arguments ------------------------------------------------------------ */
+/* --- arguments ----------------------------------------------------------- */
 
 static bool
 all_are_ids(const struct request *request)

@@ -15,7 +15,7 @@
 static struct table table;
 static bool begun;
 
-/* --- in few words --------------------------------------------------------- */
+/* --- in few words -------------------------------------------------------- */
 
 static bool
 is_open(const json_t *recipient)
@@ -36,10 +36,11 @@ sum_up(const json_t *recipients, size_t *open)
     size_t i;
 
     *open = 0;
-    json_array_foreach(recipients, i, one) if (is_open(one))(*open)++;
+    json_array_foreach (recipients, i, one)
+        if (is_open(one))
+            (*open)++;
     held = *open > 0;
-    json_array_foreach(recipients, i, one)
-    {
+    json_array_foreach (recipients, i, one) {
         const char *state = member_text(one, "state");
 
         if (held && !is_open(one))
@@ -73,7 +74,7 @@ shown_sender(const json_t *row)
     return *sender != '\0' ? sender : "<>";
 }
 
-/* --- list ----------------------------------------------------------------- */
+/* --- list ---------------------------------------------------------------- */
 
 static const struct table_column list_columns[] = {
     {"ID", false, 0, 0},  {"ARRIVED", false, 0, 110},  {"AGE", true, 0, 0},
@@ -92,8 +93,7 @@ list_recipients(const json_t *recipients, size_t open)
     size_t i;
 
     /* Of a message that is partly done: one who still waits. */
-    json_array_foreach(recipients, i, one)
-    {
+    json_array_foreach (recipients, i, one) {
         if (open == 0 || !is_open(one))
             continue;
         shown = one;
@@ -152,7 +152,7 @@ list_end(const json_t *done, bool whole)
 
 const struct show show_list = {.row = list_row, .end = list_end};
 
-/* --- show ----------------------------------------------------------------- */
+/* --- show ---------------------------------------------------------------- */
 
 #define LABEL 12
 
@@ -236,14 +236,14 @@ show_row(const json_t *row)
     show_facts(row);
     printf("\n");
     table_begin(&table, recipient_columns, RECIPIENT_COLUMNS);
-    json_array_foreach(json_object_get(row, "recipients"), i, one)
+    json_array_foreach (json_object_get(row, "recipients"), i, one)
         show_recipient(one);
     table_end(&table);
 }
 
 const struct show show_show = {.row = show_row};
 
-/* --- cat ------------------------------------------------------------------ */
+/* --- cat ----------------------------------------------------------------- */
 
 static struct text_stream stream;
 static struct buf content;

@@ -17,7 +17,7 @@
 static struct table table;
 static bool begun;
 
-/* --- targets -------------------------------------------------------------- */
+/* --- targets ------------------------------------------------------------- */
 
 static const struct table_column target_columns[] = {
     {"TARGET", false, 8, 0},   {"STATE", false, 0, 0},
@@ -34,7 +34,7 @@ target_hosts(const json_t *target)
     const json_t *host;
     size_t i;
 
-    json_array_foreach(json_object_get(target, "hosts"), i, host)
+    json_array_foreach (json_object_get(target, "hosts"), i, host)
         buf_addf(&hosts, "%s%s", i > 0 ? " " : "", json_string_value(host));
     table_cell(&table, TEXT_PLAIN, "%.*s", (int)hosts.len, hosts.data);
     buf_free(&hosts);
@@ -89,7 +89,7 @@ target_retry_row(const json_t *row)
 
 const struct show show_target_retry = {.row = target_retry_row};
 
-/* --- status --------------------------------------------------------------- */
+/* --- status -------------------------------------------------------------- */
 
 static void
 status_mail(const json_t *status)
@@ -146,16 +146,14 @@ status_roles(const json_t *status)
     char since[MEMBER_TEXT_MAX];
     size_t i;
 
-    json_array_foreach(json_object_get(status, "roles"), i,
-                       role) if (member_num(role, "pid") != 0 &&
-                                 member_num(role, "restarts") == 0)
-        buf_addf(&well, "%s%s", well.len > 0 ? ", " : "",
-                 member_text(role, "role"));
+    json_array_foreach (json_object_get(status, "roles"), i, role)
+        if (member_num(role, "pid") != 0 && member_num(role, "restarts") == 0)
+            buf_addf(&well, "%s%s", well.len > 0 ? ", " : "",
+                     member_text(role, "role"));
     if (well.len > 0)
         text_paragraph("Roles", LABEL, TEXT_PLAIN, "%.*s running",
                        (int)well.len, well.data);
-    json_array_foreach(json_object_get(status, "roles"), i, role)
-    {
+    json_array_foreach (json_object_get(status, "roles"), i, role) {
         uint64_t restarts = member_num(role, "restarts");
         int64_t since_ms = member_time(role, "since");
         const char *name = member_text(role, "role");
@@ -221,11 +219,11 @@ status_row(const json_t *status)
             member_count(member_num(status, "finished"), "message", count));
     status_space(status);
     status_roles(status);
-    json_array_foreach(json_object_get(status, "notes"), i, item)
+    json_array_foreach (json_object_get(status, "notes"), i, item)
         text_paragraph(i == 0 ? "Unknown" : "", LABEL, TEXT_TROUBLE, "%s",
                        json_string_value(item));
     printf("\n");
-    json_array_foreach(json_object_get(status, "targets"), i, item)
+    json_array_foreach (json_object_get(status, "targets"), i, item)
         target_row(item);
     if (begun && table_end(&table))
         printf("\n");
@@ -234,7 +232,7 @@ status_row(const json_t *status)
 
 const struct show show_status = {.row = status_row};
 
-/* --- retry ---------------------------------------------------------------- */
+/* --- retry --------------------------------------------------------------- */
 
 static uint64_t retried;
 
@@ -266,7 +264,7 @@ retry_end(const json_t *done, bool whole)
 
 const struct show show_retry = {.row = retry_row, .end = retry_end};
 
-/* --- events --------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 static bool
 is_trouble(const char *event)
@@ -322,9 +320,9 @@ event_row(const json_t *row)
     text_clean(view_of(event), &line);
     if (is_trouble(event))
         text_look(TEXT_PLAIN, &line);
-    json_object_foreach((json_t *)(uintptr_t)row, name,
-                        value) if (!is_said(event, name))
-        add_field(name, json_string_value(value), &line);
+    json_object_foreach ((json_t *)(uintptr_t)row, name, value)
+        if (!is_said(event, name))
+            add_field(name, json_string_value(value), &line);
     printf("%.*s\n", (int)line.len, line.data);
     fflush(stdout);
     buf_free(&line);

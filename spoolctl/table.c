@@ -32,7 +32,7 @@ cell_width(const struct table_cell *cell)
     return text_width(buf_view(&cell->text)) + (suffix > 0 ? suffix + 1 : 0);
 }
 
-/* --- filling -------------------------------------------------------------- */
+/* --- filling ------------------------------------------------------------- */
 
 static void
 add_cleaned(struct buf *out, const char *format, va_list ap)
@@ -74,7 +74,7 @@ table_note(struct table *table, const char *note)
     text_clean(view_of(note), &table->row.note);
 }
 
-/* --- widths --------------------------------------------------------------- */
+/* --- widths -------------------------------------------------------------- */
 
 static size_t
 total_width(const struct table *table)
@@ -128,7 +128,7 @@ decide_widths(struct table *table)
     }
 }
 
-/* --- printing ------------------------------------------------------------- */
+/* --- printing ------------------------------------------------------------ */
 
 static void
 add_blanks(struct buf *line, size_t n)

@@ -55,7 +55,7 @@ text_columns(void)
     return text.columns;
 }
 
-/* --- characters ----------------------------------------------------------- */
+/* --- characters ---------------------------------------------------------- */
 
 /* Marks that turn the direction of the text after them, and separators that
  * some terminals take for line ends. */
@@ -140,7 +140,7 @@ text_look(enum text_look look, struct buf *out)
         buf_add_text(out, codes[look]);
 }
 
-/* --- paragraphs ----------------------------------------------------------- */
+/* --- paragraphs ---------------------------------------------------------- */
 
 /* Bytes of the line that fits into width: up to the last blank that does, or
  * what fits of a word that is longer than a line. */
@@ -210,7 +210,7 @@ text_paragraph(const char *prefix, size_t width, enum text_look look,
     free(words);
 }
 
-/* --- content -------------------------------------------------------------- */
+/* --- content ------------------------------------------------------------- */
 
 /* Is this the beginning of a character whose end is yet to come? */
 static bool

@@ -42,7 +42,7 @@ control_db(struct why *why)
     return control.db;
 }
 
-/* --- who gets in ---------------------------------------------------------- */
+/* --- who gets in --------------------------------------------------------- */
 
 static void
 turn_away(int fd, const char *reason)
@@ -114,7 +114,7 @@ control_listen(void)
     control.watch = loop_watch_new(control.fd, control_accept, NULL);
 }
 
-/* --- messages of other roles ---------------------------------------------- */
+/* --- messages of other roles --------------------------------------------- */
 
 static void
 control_on_listen(struct peer_message *message)
@@ -153,7 +153,7 @@ control_on_lost(enum role role)
     }
 }
 
-/* --- role ----------------------------------------------------------------- */
+/* --- role ---------------------------------------------------------------- */
 
 static void
 control_reload(const struct conf *conf)

@@ -97,7 +97,7 @@ struct control_client {
 #undef CONTROL
 #undef X
 
-/* --- control.c ------------------------------------------------------------ */
+/* --- control.c ----------------------------------------------------------- */
 
 /* A client is gone: a drain may be over. */
 void control_client_gone(void);
@@ -116,7 +116,7 @@ extern struct control_state control_state;
  * there yet. */
 struct db *control_db(struct why *why);
 
-/* --- control_client.c ----------------------------------------------------- */
+/* --- control_client.c ---------------------------------------------------- */
 
 /* Takes fd. */
 void control_client_new(int fd);
@@ -154,7 +154,7 @@ void control_continue(struct control_client *client, control_fn *step);
 void control_ask(struct control_client *client, enum role role, unsigned kind,
                  const void *payload, uint64_t limit_ms, control_answer_fn *fn);
 
-/* --- control_json.c ------------------------------------------------------- */
+/* --- control_json.c ------------------------------------------------------ */
 
 /* Text of a stranger: what is not UTF-8 becomes U+FFFD. */
 json_t *control_json_text(struct view text);
@@ -165,7 +165,7 @@ json_t *control_json_roles(void);
 /* An event's line; NULL where it is none. */
 json_t *control_json_event(enum role role, struct view line);
 
-/* --- control_walk.c ------------------------------------------------------- */
+/* --- control_walk.c ------------------------------------------------------ */
 
 struct query;
 
@@ -190,7 +190,7 @@ int control_walk_next(struct control_walk *walk, struct db_message *message,
                       struct why *why);
 void control_walk_end(struct control_walk *walk);
 
-/* --- control_watch.c ------------------------------------------------------ */
+/* --- control_watch.c ----------------------------------------------------- */
 
 void control_on_event(struct peer_message *message);
 /* A channel is there: tell the role if somebody watches. */

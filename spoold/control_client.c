@@ -47,7 +47,7 @@ client_of(void *arg)
     return client;
 }
 
-/* --- output --------------------------------------------------------------- */
+/* --- output -------------------------------------------------------------- */
 
 static void
 write_json(struct control_client *client, const char *key, json_t *value)
@@ -82,7 +82,7 @@ control_pending(const struct control_client *client)
     return io_pending(client->io);
 }
 
-/* --- the end -------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------- */
 
 /* A command keeps nothing once it has ended or lost its client. */
 static void
@@ -189,7 +189,7 @@ control_refuse(struct control_client *client, const char *format, ...)
     END_WITH(2);
 }
 
-/* --- steps ---------------------------------------------------------------- */
+/* --- steps --------------------------------------------------------------- */
 
 /* The turn has come round and what was written before has been tried: if
  * much of it is still here, the client is slower than we are. */
@@ -278,7 +278,7 @@ control_ask(struct control_client *client, enum role role, unsigned kind,
     peer_call(role, kind, payload, -1, client_on_answer, client);
 }
 
-/* --- the request ---------------------------------------------------------- */
+/* --- the request --------------------------------------------------------- */
 
 size_t
 control_n_arguments(const struct control_client *client)
@@ -420,7 +420,7 @@ control_client_new(int fd)
     n_clients++;
 }
 
-/* --- all of them ---------------------------------------------------------- */
+/* --- all of them --------------------------------------------------------- */
 
 size_t
 control_n_clients(void)

@@ -40,7 +40,7 @@ json_num(uint64_t value)
     return json_integer((json_int_t)value);
 }
 
-/* --- messages ------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------ */
 
 static json_t *
 json_recipient(const struct db_delivery *row)
@@ -116,7 +116,7 @@ control_json_message(const struct db_message *message)
     return json;
 }
 
-/* --- targets and roles ---------------------------------------------------- */
+/* --- targets and roles --------------------------------------------------- */
 
 /* "a b, c": one text each. */
 static json_t *
@@ -183,7 +183,7 @@ control_json_roles(void)
     return json;
 }
 
-/* --- events --------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 json_t *
 control_json_event(enum role role, struct view line)

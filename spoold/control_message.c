@@ -13,7 +13,7 @@
 #include "mem.h"
 #include "msgid.h"
 
-/* --- list ----------------------------------------------------------------- */
+/* --- list ---------------------------------------------------------------- */
 
 static void
 list_free(void *work)
@@ -72,7 +72,7 @@ control_list(struct control_client *client)
     list_step(client);
 }
 
-/* --- show ----------------------------------------------------------------- */
+/* --- show ---------------------------------------------------------------- */
 
 /* The message that the first argument names; otherwise the client is told
  * why not. */
@@ -113,7 +113,7 @@ control_show(struct control_client *client)
     control_done(client);
 }
 
-/* --- cat ------------------------------------------------------------------ */
+/* --- cat ----------------------------------------------------------------- */
 
 static void cat_on_piece(struct control_client *client,
                          struct peer_message *answer, const struct why *why);

@@ -51,7 +51,7 @@ retry_free(void *work)
     free(retry);
 }
 
-/* --- which messages ------------------------------------------------------- */
+/* --- which messages ------------------------------------------------------ */
 
 static void
 retry_add_target(struct retry *retry, struct view name)
@@ -132,7 +132,7 @@ retry_collect_matching(struct retry *retry, struct why *why)
     return 2;
 }
 
-/* --- what is asked of whom ------------------------------------------------ */
+/* --- what is asked of whom ----------------------------------------------- */
 
 static void
 retry_end(struct control_client *client)
@@ -256,7 +256,7 @@ control_retry(struct control_client *client)
         retry_step(client);
 }
 
-/* --- target retry --------------------------------------------------------- */
+/* --- target retry -------------------------------------------------------- */
 
 static void
 target_on_probed(struct control_client *client, struct peer_message *answer,

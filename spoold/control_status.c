@@ -58,7 +58,7 @@ less(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
-/* --- the parts ------------------------------------------------------------ */
+/* --- the parts ----------------------------------------------------------- */
 
 static void
 set_held(json_t *json, struct status *status)
@@ -157,7 +157,7 @@ uptime_ms(void)
     return less((uint64_t)clock_wall_ms(), since_ms);
 }
 
-/* --- status --------------------------------------------------------------- */
+/* --- status -------------------------------------------------------------- */
 
 static void
 status_on_targets(struct control_client *client, struct peer_message *answer,
@@ -250,7 +250,7 @@ control_status(struct control_client *client)
     status_find_oldest(client);
 }
 
-/* --- target list ---------------------------------------------------------- */
+/* --- target list --------------------------------------------------------- */
 
 static void
 list_on_targets(struct control_client *client, struct peer_message *answer,

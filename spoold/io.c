@@ -30,17 +30,17 @@
 #include "mem.h"
 #include "tls.h"
 
-#define SCRATCH_BYTES  (64 * 1024)
+#define SCRATCH_BYTES (64 * 1024)
 /* A handler that does not take its input is not fed past this. */
-#define INPUT_MAX      (256 * 1024)
-#define IO_MAGIC       0x696f696fu
+#define INPUT_MAX (256 * 1024)
+#define IO_MAGIC  0x696f696fu
 
 enum io_phase {
-    IO_CONNECTING,    /* waiting for connect(2) to finish */
-    IO_PLAIN,         /* bytes go as they are */
-    IO_BEFORE_TLS,    /* plain output must leave before the handshake */
-    IO_HANDSHAKE,     /* SSL_accept wants more turns */
-    IO_TLS,           /* bytes go through ssl */
+    IO_CONNECTING, /* waiting for connect(2) to finish */
+    IO_PLAIN,      /* bytes go as they are */
+    IO_BEFORE_TLS, /* plain output must leave before the handshake */
+    IO_HANDSHAKE,  /* SSL_accept wants more turns */
+    IO_TLS,        /* bytes go through ssl */
 };
 
 struct io {
@@ -52,9 +52,9 @@ struct io {
     bool last_words;
     bool paused;
     bool flushing;
-    bool shutting;     /* io_shutdown was called */
+    bool shutting; /* io_shutdown was called */
     bool wants_drained;
-    bool in_input;     /* the input handler is running */
+    bool in_input; /* the input handler is running */
     const struct io_handlers *handlers;
     void *arg;
     struct event *readable;
@@ -73,7 +73,7 @@ static char scratch[SCRATCH_BYTES];
 static void io_flush(struct io *io);
 static void io_read(struct io *io);
 
-/* --- the end -------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------- */
 
 static void
 io_end(struct io *io, enum io_end end, const char *reason)
@@ -140,7 +140,7 @@ io_free(struct io **io_ptr)
     loop_defer(io_destroy, io);
 }
 
-/* --- input ---------------------------------------------------------------- */
+/* --- input --------------------------------------------------------------- */
 
 static void
 io_deliver(struct io *io, struct view fresh)
@@ -283,7 +283,7 @@ io_resume(struct io *io)
         loop_defer(io_again, io);
 }
 
-/* --- output --------------------------------------------------------------- */
+/* --- output -------------------------------------------------------------- */
 
 /* 1: some bytes went; 0: not now; -1: over. */
 static int
@@ -421,7 +421,7 @@ io_shutdown(struct io *io)
     io_want_flush(io);
 }
 
-/* --- events --------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 static void
 io_connect_done(struct io *io)
@@ -512,8 +512,8 @@ struct io *
 io_connect(const struct sockaddr *to, socklen_t to_len,
            const struct io_handlers *handlers, void *arg)
 {
-    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                    0);
+    int fd =
+        socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct io *io;
 
     if (fd < 0) /* out of descriptors: an fd that fails its connect */
@@ -550,7 +550,7 @@ io_set_timeout(struct io *io, uint64_t ms)
     }
 }
 
-/* --- TLS ------------------------------------------------------------------ */
+/* --- TLS ----------------------------------------------------------------- */
 
 static void
 io_handshake(struct io *io)

@@ -69,8 +69,7 @@ static struct {
     struct loop_timer *drain_limit;
 } role;
 
-/* --- clients
- * ------------------------------------------------------------------ */
+/* --- clients ------------------------------------------------------------- */
 
 /* The client's key and its address as text; an IPv4 address that came through
  * an IPv6 socket is an IPv4 address. */
@@ -121,8 +120,7 @@ client_release(struct listener_client *client)
     free(client);
 }
 
-/* --- connections
- * -------------------------------------------------------------- */
+/* --- connections --------------------------------------------------------- */
 
 /* Says 421 and closes, without making a session of it. */
 static void
@@ -203,8 +201,8 @@ on_accept_again(void *arg)
     struct listen_socket *socket;
 
     (void)arg;
-    LIST_FOREACH(socket, &role.sockets, link)
-    loop_watch_resume(socket->watch);
+    LIST_FOREACH (socket, &role.sockets, link)
+        loop_watch_resume(socket->watch);
 }
 
 /* No descriptor (or no memory) for one more: the clients wait in the kernel's
@@ -218,8 +216,8 @@ accept_failed(int error)
         error != ENOMEM)
         return; /* the client went before it was taken, or nobody is there */
     log_warn("no more connections can be taken now: %s", strerror(error));
-    LIST_FOREACH(socket, &role.sockets, link)
-    loop_watch_pause(socket->watch);
+    LIST_FOREACH (socket, &role.sockets, link)
+        loop_watch_pause(socket->watch);
     loop_timer_set(role.accept_again, ACCEPT_PAUSE_MS);
 }
 
@@ -241,8 +239,7 @@ on_acceptable(int listening, void *arg)
     }
 }
 
-/* --- what the parent sends
- * ---------------------------------------------------- */
+/* --- what the parent sends ----------------------------------------------- */
 
 static void
 socket_free(struct listen_socket *socket)
@@ -311,8 +308,7 @@ on_lost(enum role lost)
         listener.policy.room = ROOM_UNKNOWN;
 }
 
-/* --- START
- * -------------------------------------------------------------------- */
+/* --- START --------------------------------------------------------------- */
 
 static int
 fresh_list_take(struct view domain)
@@ -320,8 +316,7 @@ fresh_list_take(struct view domain)
     struct fresh_list *fresh;
     int fd;
 
-    LIST_FOREACH(fresh, &role.fresh_lists, link)
-    {
+    LIST_FOREACH (fresh, &role.fresh_lists, link) {
         if (!view_equal_nocase(domain, view_of(fresh->domain)))
             continue;
         fd = fresh->fd;
@@ -424,8 +419,7 @@ take_all(const struct conf *conf)
 
     take_lists(conf);
     listener.policy.conf = conf;
-    LIST_FOREACH(session, &listener.sessions, link)
-    {
+    LIST_FOREACH (session, &listener.sessions, link) {
         if (session->content != NULL) /* it borrowed the old name */
             session->content->header.hostname = conf->hostname;
     }
@@ -454,8 +448,7 @@ listener_reload(const struct conf *conf)
     take_all(conf);
 }
 
-/* --- drain
- * -------------------------------------------------------------------- */
+/* --- drain --------------------------------------------------------------- */
 
 static void
 drain_sessions(bool by_force)
@@ -484,8 +477,8 @@ listener_drain(uint64_t limit_ms)
     listener.draining = true;
     loop_timer_cancel(role.accept_again);
     /* The daemon stops: no client shall wait in a queue nobody empties. */
-    LIST_FOREACH(socket, &role.sockets, link)
-    shutdown(socket->fd, SHUT_RD);
+    LIST_FOREACH (socket, &role.sockets, link)
+        shutdown(socket->fd, SHUT_RD);
     sockets_close(&role.sockets);
     drain_sessions(false);
     role.drain_limit = loop_timer_new(on_drain_limit, NULL);

@@ -31,7 +31,7 @@ struct io;
 struct tls;
 struct listener_client;
 
-/* --- what holds for all sessions ------------------------------------------ */
+/* --- what holds for all sessions ----------------------------------------- */
 
 enum listener_room {
     ROOM_UNKNOWN, /* the store is away or has not said yet */
@@ -53,8 +53,7 @@ struct listener_policy {
     uint64_t memory; /* held by content under way, of conf->memory */
 };
 
-/* --- one message ------------------------------------------------------------
- */
+/* --- one message --------------------------------------------------------- */
 
 struct listener_recipient {
     char *text; /* address and target's name: what the delivery's views see */
@@ -83,8 +82,7 @@ struct listener_content {
     uint64_t memory;  /* its share of the policy's */
 };
 
-/* --- one connection ---------------------------------------------------------
- */
+/* --- one connection ------------------------------------------------------ */
 
 /* What the client may do next; the command table has a mask of these. */
 enum listener_state {
@@ -117,8 +115,7 @@ struct listener_session {
     struct listener_content *content;
 };
 
-/* --- listener.c
- * --------------------------------------------------------------- */
+/* --- listener.c ---------------------------------------------------------- */
 
 /* Everything the role knows besides its sessions. */
 struct listener {
@@ -134,8 +131,7 @@ extern struct listener listener;
 /* The session's connection is over and no longer counts. */
 void listener_closed(struct listener_session *session);
 
-/* --- listener_session.c
- * ------------------------------------------------------- */
+/* --- listener_session.c -------------------------------------------------- */
 
 /* Takes fd, greets. The client's counter is the caller's affair. */
 void listener_session_new(int fd, const char *address,
@@ -158,8 +154,7 @@ void listener_session_refused(const struct listener_session *session,
                               const char *what, struct view sender,
                               struct view recipient, const struct why *reply);
 
-/* --- listener_command.c
- * ------------------------------------------------------- */
+/* --- listener_command.c -------------------------------------------------- */
 
 /* What the session does when the reply is written. */
 enum listener_next {
@@ -195,8 +190,7 @@ uint64_t listener_command_memory(uint64_t size);
 
 void listener_transaction_free(struct listener_transaction **transaction);
 
-/* --- listener_data.c
- * ---------------------------------------------------------- */
+/* --- listener_data.c ----------------------------------------------------- */
 
 /* The 354 is out: from now on input is content. */
 void listener_data_begin(struct listener_session *session);

@@ -38,8 +38,7 @@ answer(struct call *call, int code, const char *enhanced, const char *text)
     return NEXT_COMMAND;
 }
 
-/* --- the transaction
- * ---------------------------------------------------------- */
+/* --- the transaction ----------------------------------------------------- */
 
 void
 listener_transaction_free(struct listener_transaction **transaction_ptr)
@@ -145,8 +144,7 @@ reset(struct listener_session *session)
         session->state = STATE_READY;
 }
 
-/* --- EHLO, HELO, STARTTLS
- * ------------------------------------------------------- */
+/* --- EHLO, HELO, STARTTLS ------------------------------------------------ */
 
 static void
 greet(struct call *call, bool esmtp)
@@ -200,8 +198,7 @@ on_starttls(struct call *call)
     return NEXT_TLS;
 }
 
-/* --- MAIL -------------------------------------------------------------------
- */
+/* --- MAIL ---------------------------------------------------------------- */
 
 uint64_t
 listener_command_memory(uint64_t size)
@@ -239,8 +236,7 @@ on_mail(struct call *call)
     return answer(call, 250, "2.1.0", "Ok");
 }
 
-/* --- RCPT -------------------------------------------------------------------
- */
+/* --- RCPT ---------------------------------------------------------------- */
 
 /* Where mail for <Postmaster> without a domain goes: the domain the host's
  * name is in, else the first. NULL: there is no domain at all. */
@@ -336,8 +332,7 @@ on_rcpt(struct call *call)
     return answer(call, 250, "2.1.5", "Ok");
 }
 
-/* --- the rest ---------------------------------------------------------------
- */
+/* --- the rest ------------------------------------------------------------ */
 
 static enum listener_next
 on_data(struct call *call)
@@ -416,8 +411,7 @@ static const struct command_row {
     [VERB_QUIT] = {STATE_ANY_COMMAND, on_quit, ""},
 };
 
-/* --- the dispatcher ---------------------------------------------------------
- */
+/* --- the dispatcher ------------------------------------------------------ */
 
 bool
 listener_command_is_error(const struct why *reply)

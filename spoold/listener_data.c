@@ -25,8 +25,7 @@
  * limit of hops is. */
 #define LOOPS_MAX 5
 
-/* --- memory -----------------------------------------------------------------
- */
+/* --- memory -------------------------------------------------------------- */
 
 static void
 set_memory(struct listener_content *content, uint64_t bytes)
@@ -56,8 +55,7 @@ refuse(struct listener_content *content)
     set_memory(content, 0);
 }
 
-/* --- the beginning ----------------------------------------------------------
- */
+/* --- the beginning ------------------------------------------------------- */
 
 static const char *
 protocol(const struct listener_session *session)
@@ -115,8 +113,7 @@ listener_data_begin(struct listener_session *session)
     io_set_timeout(session->io, conf->data_timeout_ms);
 }
 
-/* --- the stream -------------------------------------------------------------
- */
+/* --- the stream ---------------------------------------------------------- */
 
 /* Holds the limits that can be seen while content comes. */
 static int
@@ -185,8 +182,7 @@ listener_data_input(struct listener_session *session)
     return true;
 }
 
-/* --- the end ----------------------------------------------------------------
- */
+/* --- the end ------------------------------------------------------------- */
 
 static void
 reply_refusal(struct listener_session *session, const struct why *reply)

@@ -72,8 +72,7 @@ listener_session_refused(const struct listener_session *session,
     event_end(&event);
 }
 
-/* --- the end ----------------------------------------------------------------
- */
+/* --- the end ------------------------------------------------------------- */
 
 static void
 session_free_deferred(void *arg)
@@ -133,8 +132,7 @@ listener_session_drain(struct listener_session *session, bool by_force)
         session_say_and_close(session, "4.3.2", "going down, try again later");
 }
 
-/* --- commands ---------------------------------------------------------------
- */
+/* --- commands ------------------------------------------------------------ */
 
 static void
 session_start_tls(struct listener_session *session)
@@ -231,8 +229,7 @@ session_line(struct listener_session *session)
     return true;
 }
 
-/* --- what io.h calls --------------------------------------------------------
- */
+/* --- what io.h calls ----------------------------------------------------- */
 
 static void
 session_on_input(void *arg)
@@ -306,8 +303,7 @@ static const struct io_handlers session_handlers = {
     .on_end = session_on_end,
 };
 
-/* --- the beginning ----------------------------------------------------------
- */
+/* --- the beginning ------------------------------------------------------- */
 
 void
 listener_session_next(struct listener_session *session)

@@ -100,8 +100,8 @@ loop_defer(loop_fn *fn, void *arg)
 {
     if (loop.n_deferred == loop.cap_deferred) {
         loop.cap_deferred = loop.cap_deferred > 0 ? loop.cap_deferred * 2 : 64;
-        loop.deferred = mem_grow(loop.deferred, loop.cap_deferred,
-                                 sizeof(*loop.deferred));
+        loop.deferred =
+            mem_grow(loop.deferred, loop.cap_deferred, sizeof(*loop.deferred));
     }
     loop.deferred[loop.n_deferred++] = (struct deferred){fn, arg};
 }

@@ -34,7 +34,7 @@ static struct {
     const char *path;
 } parent;
 
-/* --- certificate ---------------------------------------------------------------- */
+/* --- certificate --------------------------------------------------------- */
 
 static int
 read_pem(struct view path, char **text, size_t *len, struct why *why)
@@ -93,7 +93,7 @@ load_certificate(const struct conf *conf, struct why *why)
     return 0;
 }
 
-/* --- reload ----------------------------------------------------------------------- */
+/* --- reload -------------------------------------------------------------- */
 
 /* What cannot change while the daemon runs. */
 static int
@@ -127,8 +127,7 @@ on_reload(void *arg)
         parent_lists_load(&parent.gifts.lists, fresh, &why) != 0 ||
         load_certificate(fresh, &why) != 0 ||
         parent_sockets_bind(&parent.gifts.sockets, fresh, &why) != 0) {
-        log_warn("%s (the configuration read before stays in force)",
-                 why.text);
+        log_warn("%s (the configuration read before stays in force)", why.text);
         conf_free(&fresh);
         return;
     }
@@ -148,7 +147,7 @@ on_stop(void *arg)
     parent_roles_stop();
 }
 
-/* --- start ------------------------------------------------------------------------- */
+/* --- start --------------------------------------------------------------- */
 
 static void
 raise_descriptors(const struct conf *conf)

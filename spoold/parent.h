@@ -13,7 +13,7 @@
 
 #include "conf.h"
 
-/* --- parent_spool.c: the directory, its lock, its owner -------------------- */
+/* --- parent_spool.c: the directory, its lock, its owner ------------------ */
 
 struct parent_owner { /* who the roles will be */
     bool drops;       /* started as root */
@@ -26,12 +26,12 @@ int parent_owner_of(const struct conf *conf, struct parent_owner *owner,
                     struct why *why);
 /* Makes the spool ready: created or checked, owned, locked. Returns the
  * descriptor that holds the lock; -1 and a reason. */
-int parent_spool_open(const struct conf *conf,
-                      const struct parent_owner *owner, struct why *why);
+int parent_spool_open(const struct conf *conf, const struct parent_owner *owner,
+                      struct why *why);
 /* Copies what name look-ups need into the roles' root directory. */
 void parent_spool_resolver(const struct conf *conf);
 
-/* --- parent_socket.c: what the roles listen on ----------------------------- */
+/* --- parent_socket.c: what the roles listen on --------------------------- */
 
 struct parent_socket {
     struct view service;
@@ -46,13 +46,13 @@ struct parent_sockets {
 
 /* Binds what conf names and is not bound yet, closes what it no longer
  * names. -1: an address could not be bound; the earlier ones are kept. */
-int parent_sockets_bind(struct parent_sockets *sockets,
-                        const struct conf *conf, struct why *why);
+int parent_sockets_bind(struct parent_sockets *sockets, const struct conf *conf,
+                        struct why *why);
 /* The control socket; any old one is replaced. */
 int parent_control_bind(const struct conf *conf,
                         const struct parent_owner *owner, struct why *why);
 
-/* --- parent_roles.c: the processes ------------------------------------------ */
+/* --- parent_roles.c: the processes --------------------------------------- */
 
 /* What all roles are given; lives as long as the parent. */
 struct parent_gifts {
@@ -70,14 +70,15 @@ struct parent_gifts {
 };
 
 void parent_roles_init(struct parent_gifts *gifts);
-void parent_roles_start(void);  /* the store first, the others when it is ready */
+void
+parent_roles_start(void); /* the store first, the others when it is ready */
 void parent_roles_reload(void); /* sends the new gifts */
 /* Stops them in order and leaves the loop; again: at once. */
 void parent_roles_stop(void);
 /* 0: stopped in order, 1: a role could not start or did not stop. */
 int parent_roles_status(void);
 
-/* --- parent_list.c: the open recipient files -------------------------------- */
+/* --- parent_list.c: the open recipient files ----------------------------- */
 
 struct parent_lists;
 /* Opens and checks the file of each domain that has one. A file that is bad
@@ -88,7 +89,7 @@ int parent_lists_load(struct parent_lists **lists, const struct conf *conf,
 int parent_list_fd(const struct parent_lists *lists, struct view domain);
 void parent_lists_free(struct parent_lists **lists);
 
-/* --- parent.c ------------------------------------------------------------------ */
+/* --- parent.c ------------------------------------------------------------ */
 
 /* Runs the daemon; returns the exit status. Takes conf. */
 int parent_run(struct conf *conf, const char *path, bool debug);

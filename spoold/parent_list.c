@@ -103,8 +103,8 @@ load_one(struct parent_lists *fresh, const struct parent_lists *old,
         return -1;
     fresh->items =
         mem_grow(fresh->items, fresh->count + 1, sizeof(*fresh->items));
-    fresh->items[fresh->count++] = (struct list){
-        mem_copy(domain->name.data, domain->name.len), fd};
+    fresh->items[fresh->count++] =
+        (struct list){mem_copy(domain->name.data, domain->name.len), fd};
     return 0;
 }
 

@@ -36,7 +36,7 @@
 /* A role that lived this long starts its back-off anew. */
 #define RESTART_CALM_MS 60000
 /* What a role may take beyond the limit it was given to drain. */
-#define KILL_AFTER_MS 5000
+#define KILL_AFTER_MS  5000
 #define ASKED_AGAIN_MS 1000
 
 enum life { R_NONE, R_STARTING, R_UP, R_WAITING, R_DRAINING };
@@ -54,8 +54,8 @@ struct child {
 
 /* The order of an orderly stop: no new mail, deliveries under way finish,
  * then the operator's door, and the store when nobody writes any more. */
-static const enum role stop_order[] = {ROLE_LISTENER, ROLE_REPLAY,
-                                       ROLE_CONTROL, ROLE_STORE};
+static const enum role stop_order[] = {ROLE_LISTENER, ROLE_REPLAY, ROLE_CONTROL,
+                                       ROLE_STORE};
 #define STOP_STEPS (sizeof(stop_order) / sizeof(stop_order[0]))
 
 static struct {
@@ -73,7 +73,7 @@ static struct {
 static void child_start(struct child *child);
 static void stop_next(void);
 
-/* --- what others are told ----------------------------------------------------- */
+/* --- what others are told ------------------------------------------------ */
 
 static void
 tell_control(void)
@@ -109,7 +109,7 @@ note(struct event *event, enum event_kind kind, const char *text)
     peer_send(ROLE_STORE, PROTO_NOTE, &entry, -1);
 }
 
-/* --- gifts ---------------------------------------------------------------------- */
+/* --- gifts --------------------------------------------------------------- */
 
 static int
 copy_of(int fd)
@@ -215,7 +215,7 @@ wire_all(enum role role)
             wire(role, (enum role)other);
 }
 
-/* --- start ----------------------------------------------------------------------- */
+/* --- start --------------------------------------------------------------- */
 
 static void
 child_exec(const struct child *child, int channel)
@@ -312,7 +312,7 @@ on_ready(struct peer_message *message)
     note(&event, EVENT_STARTED, SPOOLD_VERSION);
 }
 
-/* --- death ------------------------------------------------------------------------ */
+/* --- death --------------------------------------------------------------- */
 
 static void
 child_died(struct child *child, int status)
@@ -325,10 +325,9 @@ child_died(struct child *child, int status)
         snprintf(how, sizeof(how), "signal %d", WTERMSIG(status));
     else
         snprintf(how, sizeof(how), "exit %d", WEXITSTATUS(status));
-    child->back_off_ms =
-        child->back_off_ms == 0 || lived_ms > RESTART_CALM_MS
-            ? RESTART_MIN_MS
-            : child->back_off_ms * 2;
+    child->back_off_ms = child->back_off_ms == 0 || lived_ms > RESTART_CALM_MS
+                             ? RESTART_MIN_MS
+                             : child->back_off_ms * 2;
     if (child->back_off_ms > RESTART_MAX_MS)
         child->back_off_ms = RESTART_MAX_MS;
     child->life = R_WAITING;
@@ -391,7 +390,7 @@ on_report(struct peer_message *message)
     kill(roles.children[offender->role].pid, SIGKILL);
 }
 
-/* --- stop ------------------------------------------------------------------------- */
+/* --- stop ---------------------------------------------------------------- */
 
 static void
 kill_slow(void *arg)
@@ -454,7 +453,7 @@ parent_roles_status(void)
     return roles.status;
 }
 
-/* --- setting up --------------------------------------------------------------------- */
+/* --- setting up ---------------------------------------------------------- */
 
 static const struct peer_handler handlers[] = {
     {PROTO_READY, on_ready},

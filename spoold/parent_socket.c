@@ -104,8 +104,8 @@ want_socket(struct parent_sockets *sockets, const struct conf_listen *section,
     fresh.fd = bind_address(fresh.address, why);
     if (fresh.fd < 0)
         return -1;
-    sockets->items = mem_grow(sockets->items, sockets->count + 1,
-                              sizeof(*sockets->items));
+    sockets->items =
+        mem_grow(sockets->items, sockets->count + 1, sizeof(*sockets->items));
     sockets->items[sockets->count++] = fresh;
     return 0;
 }

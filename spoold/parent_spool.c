@@ -21,9 +21,9 @@
 #include "log.h"
 #include "parent.h"
 
-#define PATH_BYTES   4096
-#define LOCK_NAME    "spoold.lock"
-#define INCOMING     "incoming"
+#define PATH_BYTES 4096
+#define LOCK_NAME  "spoold.lock"
+#define INCOMING   "incoming"
 /* How long the old store may take to finish when its parent was killed. */
 #define LOCK_WAIT_MS 3000
 #define LOCK_STEP_MS 20
@@ -85,7 +85,8 @@ check_owner(int dir, const char *path, const struct parent_owner *owner,
         return why_text(why, "%s: %s", path, strerror(errno));
     if (st.st_uid == owner->uid)
         return 0;
-    if (owner->drops && st.st_uid == 0 && fchown(dir, owner->uid, owner->gid) == 0)
+    if (owner->drops && st.st_uid == 0 &&
+        fchown(dir, owner->uid, owner->gid) == 0)
         return 0;
     return why_text(why, "%s belongs to user %u, the daemon runs as %u", path,
                     (unsigned)st.st_uid, (unsigned)owner->uid);
@@ -110,8 +111,8 @@ make_inside(int dir, const char *path, const char *name,
 {
     if (mkdirat(dir, name, 0700) != 0 && errno != EEXIST)
         return why_text(why, "%s/%s: %s", path, name, strerror(errno));
-    if (owner->drops && fchownat(dir, name, owner->uid, owner->gid,
-                                 AT_SYMLINK_NOFOLLOW) != 0)
+    if (owner->drops &&
+        fchownat(dir, name, owner->uid, owner->gid, AT_SYMLINK_NOFOLLOW) != 0)
         return why_text(why, "%s/%s: %s", path, name, strerror(errno));
     return 0;
 }
@@ -122,8 +123,8 @@ take_lock(int dir, const char *path, const struct parent_owner *owner,
 {
     const struct timespec step = {0, LOCK_STEP_MS * 1000000L};
     char pid[32] = "";
-    int fd = openat(dir, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-                    0600);
+    int fd =
+        openat(dir, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
         return why_text(why, "%s/%s: %s", path, LOCK_NAME, strerror(errno));
@@ -174,7 +175,7 @@ parent_spool_open(const struct conf *conf, const struct parent_owner *owner,
     return lock;
 }
 
-/* --- name look-ups inside the roles' root ------------------------------------- */
+/* --- name look-ups inside the roles' root -------------------------------- */
 
 static void
 copy_file(int to_dir, const char *from, const char *name)

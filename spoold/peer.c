@@ -79,7 +79,7 @@ peer_init(enum role self, const struct peer_handler *handlers,
             bug("%s is too large for a payload", proto_row(kind)->name);
 }
 
-/* --- calls ---------------------------------------------------------------- */
+/* --- calls --------------------------------------------------------------- */
 
 static void
 call_end(struct peer_call_open *call, struct peer_message *answer)
@@ -102,8 +102,7 @@ calls_lost(enum role role)
 {
     struct peer_call_open *call, *next;
 
-    HASH_ITER(hh, peers.calls, call, next)
-    {
+    HASH_ITER (hh, peers.calls, call, next) {
         if (call->to != role)
             continue;
         call->to = ROLE_COUNT; /* told once */
@@ -120,7 +119,7 @@ peer_forget(const void *arg)
             call->fn = NULL;
 }
 
-/* --- output --------------------------------------------------------------- */
+/* --- output -------------------------------------------------------------- */
 
 static void channel_lost(struct peer_channel *channel, const char *reason);
 
@@ -215,7 +214,7 @@ peer_reply(const struct peer_message *to, unsigned kind, const void *object)
     peer_answer(to->from, to->call, kind, object);
 }
 
-/* --- input ---------------------------------------------------------------- */
+/* --- input --------------------------------------------------------------- */
 
 /* 0, or -1 when the frame breaks the rules. */
 static int
@@ -236,8 +235,8 @@ static void
 channel_dispatch(const struct peer_channel *channel, struct frame *frame)
 {
     const struct record_type *type = proto_row(frame->kind)->payload;
-    struct peer_message message = {channel->role,  frame->kind, frame->call,
-                                   payload.bytes,  frame->payload, frame->fd};
+    struct peer_message message = {channel->role, frame->kind,    frame->call,
+                                   payload.bytes, frame->payload, frame->fd};
     struct peer_call_open *call = NULL;
 
     if (frame->call != 0)
@@ -311,7 +310,7 @@ channel_on_event(evutil_socket_t fd, short what, void *arg)
         channel_flush(channel);
 }
 
-/* --- channels -------------------------------------------------------------- */
+/* --- channels ------------------------------------------------------------ */
 
 void
 peer_close(enum role role)

@@ -15,10 +15,10 @@
 struct peer_message {
     enum role from;
     unsigned kind;
-    uint64_t call; /* 0: no answer expected */
-    void *payload; /* the row's struct, decoded */
+    uint64_t call;     /* 0: no answer expected */
+    void *payload;     /* the row's struct, decoded */
     struct view bytes; /* the same, encoded */
-    int fd;        /* -1: none; a handler that keeps it sets it to -1 */
+    int fd;            /* -1: none; a handler that keeps it sets it to -1 */
 };
 
 typedef void peer_fn(struct peer_message *message);

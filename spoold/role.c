@@ -45,7 +45,7 @@ role_entry(enum role which)
     return which < ROLE_COUNT ? entries[which] : NULL;
 }
 
-/* --- privileges -------------------------------------------------------------- */
+/* --- privileges ---------------------------------------------------------- */
 
 static void
 role_drop_user(const struct passwd *user)
@@ -106,7 +106,7 @@ role_signals(void)
     sigaction(SIGBUS, &bus, NULL);
 }
 
-/* --- messages of the parent that mean the same to every role ------------------- */
+/* --- messages of the parent that mean the same to every role ------------- */
 
 static void
 on_conf(struct peer_message *message)
@@ -188,7 +188,7 @@ static const struct peer_handler common[] = {
     {PROTO_DRAIN, on_drain}, {PROTO_WATCH, role_on_watch},
 };
 
-/* --- life ------------------------------------------------------------------------ */
+/* --- life ---------------------------------------------------------------- */
 
 void
 role_ready(void)

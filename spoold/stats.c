@@ -10,7 +10,8 @@
 
 #include "log.h"
 
-_Static_assert(sizeof(_Atomic uint64_t) == 8, "counters are shared as they are");
+_Static_assert(sizeof(_Atomic uint64_t) == 8,
+               "counters are shared as they are");
 
 #define PAGE_BYTES 4096
 _Static_assert(STAT_COUNT * 8 <= PAGE_BYTES, "one page of counters");

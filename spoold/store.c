@@ -39,7 +39,7 @@ static struct {
     uint64_t due_at_ms; /* wall time the due timer is set for, 0: not */
 } store;
 
-/* --- room ------------------------------------------------------------------ */
+/* --- room ---------------------------------------------------------------- */
 
 static void
 space_tell(enum role role)
@@ -61,8 +61,8 @@ space_event(bool full, uint64_t free_bytes)
     struct event event;
     struct buf payload = {0};
     struct ledger_entry entry = {.when_ms = (uint64_t)clock_wall_ms(),
-                                 .event = full ? EVENT_SPACE_LOW
-                                               : EVENT_SPACE_OK};
+                                 .event =
+                                     full ? EVENT_SPACE_LOW : EVENT_SPACE_OK};
     struct store_record record = {
         .kind = STORE_NOTE, .when_ms = entry.when_ms, .fd = -1};
 
@@ -111,15 +111,14 @@ space_check(void *arg)
     loop_timer_set(store.space_timer, SPACE_CHECK_MS);
 }
 
-/* --- what waits for its time -------------------------------------------------- */
+/* --- what waits for its time --------------------------------------------- */
 
 static void
 add_due(const struct db_later *rows, int n)
 {
     struct buf payload = {0};
-    struct store_record record = {.kind = STORE_DUE,
-                                  .when_ms = (uint64_t)clock_wall_ms(),
-                                  .fd = -1};
+    struct store_record record = {
+        .kind = STORE_DUE, .when_ms = (uint64_t)clock_wall_ms(), .fd = -1};
 
     if (n <= 0)
         return;
@@ -174,7 +173,7 @@ reap(void *arg)
     loop_timer_set(store.reap_timer, REAP_MS);
 }
 
-/* --- requests ------------------------------------------------------------------ */
+/* --- requests ------------------------------------------------------------ */
 
 static void
 submit_done(enum role from, uint64_t call, uint64_t id,
@@ -286,7 +285,7 @@ store_on_retry(struct peer_message *message)
     add_plain(message, STORE_RETRY, retry_done);
 }
 
-/* --- role ------------------------------------------------------------------------ */
+/* --- role ---------------------------------------------------------------- */
 
 static void
 store_configure(const struct conf *conf)
@@ -321,8 +320,8 @@ store_start(const struct conf *conf)
 static void
 store_on_up(enum role role)
 {
-    if (store.space_known && (role == ROLE_LISTENER || role == ROLE_REPLAY ||
-                              role == ROLE_CONTROL))
+    if (store.space_known &&
+        (role == ROLE_LISTENER || role == ROLE_REPLAY || role == ROLE_CONTROL))
         space_tell(role);
 }
 

@@ -42,14 +42,14 @@ struct store_due {
 };
 extern const struct record_type store_due_record, store_due_row_record;
 
-/* --- store_apply.c -------------------------------------------------------- */
+/* --- store_apply.c ------------------------------------------------------- */
 
 enum apply_result {
     APPLY_OK,
-    APPLY_REFUSED,  /* the record breaks a rule; nothing was changed */
-    APPLY_UNDO,     /* the same, found half-way: abort, go on without it */
-    APPLY_FULL,     /* no room: abort */
-    APPLY_FAILED,   /* the database failed: abort, do not go on */
+    APPLY_REFUSED, /* the record breaks a rule; nothing was changed */
+    APPLY_UNDO,    /* the same, found half-way: abort, go on without it */
+    APPLY_FULL,    /* no room: abort */
+    APPLY_FAILED,  /* the database failed: abort, do not go on */
 };
 
 /* One transaction's worth of applying. */
@@ -59,9 +59,9 @@ struct store_apply {
     struct buf ready;       /* encoded proto_queued: what became ready */
     uint64_t last_ready_id; /* so that a target is announced once a message */
     struct buf last_ready_target;
-    uint64_t retried;       /* deliveries the last RETRY made ready */
-    struct buf scratch;     /* copies of a row under change */
-    struct why why;         /* the reason of a refusal */
+    uint64_t retried;   /* deliveries the last RETRY made ready */
+    struct buf scratch; /* copies of a row under change */
+    struct why why;     /* the reason of a refusal */
 };
 
 /* Reads the totals; on APPLY_OK records can follow, then store_apply_end
@@ -82,7 +82,7 @@ enum apply_result store_apply_db(struct store_apply *apply,
 void store_apply_announce(struct store_apply *apply, uint64_t id,
                           struct view target, struct view flow);
 
-/* --- store_batch.c -------------------------------------------------------- */
+/* --- store_batch.c ------------------------------------------------------- */
 
 /* How a record ended, after the commit or instead of it. */
 typedef void store_done_fn(enum role from, uint64_t call, uint64_t id,

@@ -57,8 +57,8 @@ store_apply_db(struct store_apply *apply, enum db_result result)
 
 /* Replay hears of a message once for each run of one target. */
 void
-store_apply_announce(struct store_apply *apply, uint64_t id,
-                     struct view target, struct view flow)
+store_apply_announce(struct store_apply *apply, uint64_t id, struct view target,
+                     struct view flow)
 {
     struct proto_ready_item item = {id, target, flow};
     struct proto_queued one = {{&item, 1}};
@@ -90,7 +90,7 @@ keep_views(struct store_apply *apply, struct view **views, size_t n)
     }
 }
 
-/* --- a delivery changes its state ------------------------------------------- */
+/* --- a delivery changes its state ---------------------------------------- */
 
 /* What a delivery is now, with the flow that is part of its ready key. */
 struct open_delivery {
@@ -115,8 +115,7 @@ load_flow(struct store_apply *apply, struct open_delivery *open,
 
     if (got != DB_OK)
         return got == DB_NONE ? APPLY_REFUSED : store_apply_db(apply, got);
-    open->flow_len =
-        message->flow.len <= DB_FLOW_MAX ? message->flow.len : 0;
+    open->flow_len = message->flow.len <= DB_FLOW_MAX ? message->flow.len : 0;
     if (open->flow_len > 0)
         memcpy(open->flow, message->flow.data, open->flow_len);
     return APPLY_OK;
@@ -194,7 +193,7 @@ add_entry(struct store_apply *apply, uint64_t when_ms, enum event_kind event,
     return store_apply_db(apply, db_add_ledger(apply->txn, &entry));
 }
 
-/* --- OUTCOME ------------------------------------------------------------------ */
+/* --- OUTCOME ------------------------------------------------------------- */
 
 static enum apply_result
 apply_result_of(struct store_apply *apply, struct open_delivery *open,
@@ -255,8 +254,8 @@ finish_message(struct store_apply *apply, uint64_t id, uint64_t when_ms,
     message.finished_ms = when_ms;
     result = db_put_message(apply->txn, id, &message);
     if (result == DB_OK)
-        result = db_put_later(apply->txn, when_ms + keep_ms, id,
-                              DB_LATER_PURGE);
+        result =
+            db_put_later(apply->txn, when_ms + keep_ms, id, DB_LATER_PURGE);
     return store_apply_db(apply, result);
 }
 
@@ -322,7 +321,7 @@ apply_outcome(struct store_apply *apply, const struct store_record *record,
                                        record->keep_ms);
 }
 
-/* --- LATER to READY, and purges ------------------------------------------------ */
+/* --- LATER to READY, and purges ------------------------------------------ */
 
 /* The delivery is in later: it becomes ready, for the reason why. */
 static enum apply_result
@@ -378,9 +377,8 @@ apply_due_row(struct store_apply *apply, const struct store_due_row *row,
     if (result != APPLY_OK)
         return result == APPLY_REFUSED ? APPLY_OK : result;
     got = db_get_delivery(apply->txn, row->id, row->n, &open.row);
-    if (got == DB_NONE ||
-        (got == DB_OK && (open.row.state != DELIVERY_LATER ||
-                          open.row.next_ms != row->when_ms)))
+    if (got == DB_NONE || (got == DB_OK && (open.row.state != DELIVERY_LATER ||
+                                            open.row.next_ms != row->when_ms)))
         return APPLY_OK; /* changed since the row was seen */
     if (got != DB_OK)
         return store_apply_db(apply, got);
@@ -409,8 +407,8 @@ retry_message(struct store_apply *apply, uint64_t id, uint64_t when_ms)
 
     if (result != APPLY_OK)
         return result == APPLY_REFUSED ? APPLY_OK : result;
-    for (; (got = db_next_delivery(apply->txn, id, &open.n, &open.row)) ==
-           DB_OK;
+    for (;
+         (got = db_next_delivery(apply->txn, id, &open.n, &open.row)) == DB_OK;
          open.n++) {
         if (open.row.state != DELIVERY_LATER)
             continue;
@@ -438,14 +436,13 @@ static enum apply_result
 apply_health(struct store_apply *apply, const struct target_health *health)
 {
     if (health->name.len == 0 || health->name.len > DB_TARGET_MAX) {
-        why_text(&apply->why, "a target's name of %zu bytes",
-                 health->name.len);
+        why_text(&apply->why, "a target's name of %zu bytes", health->name.len);
         return APPLY_REFUSED;
     }
     return store_apply_db(apply, db_put_health(apply->txn, health));
 }
 
-/* --- records -------------------------------------------------------------------- */
+/* --- records ------------------------------------------------------------- */
 
 enum apply_result
 store_apply_begin(struct store_apply *apply, struct db_txn *txn)

@@ -91,17 +91,14 @@ store_batch_add(const struct store_record *record, enum role from,
         batch.queue = mem_grow(batch.queue, batch.cap, sizeof(*batch.queue));
     }
     p = &batch.queue[batch.n++];
-    *p = (struct pending){.record = *record,
-                          .from = from,
-                          .call = call,
-                          .id = id,
-                          .done = done};
+    *p = (struct pending){
+        .record = *record, .from = from, .call = call, .id = id, .done = done};
     p->bytes = mem_copy(record->payload.data, record->payload.len);
     p->record.payload.data = p->bytes;
     batch_schedule();
 }
 
-/* --- apply and commit ------------------------------------------------------- */
+/* --- apply and commit ---------------------------------------------------- */
 
 static uint64_t
 cost_of(const struct pending *p)
@@ -109,9 +106,9 @@ cost_of(const struct pending *p)
     struct proto_submit submit;
     uint64_t cost = p->record.payload.len;
 
-    if (p->record.fd >= 0 && record_decode(&proto_submit_record,
-                                           p->record.payload, &submit,
-                                           NULL) == 0) {
+    if (p->record.fd >= 0 &&
+        record_decode(&proto_submit_record, p->record.payload, &submit, NULL) ==
+            0) {
         cost += submit.content_len;
         record_clear(&proto_submit_record, &submit);
     }
@@ -249,7 +246,7 @@ batch_left(size_t n)
     return left;
 }
 
-/* --- answers ------------------------------------------------------------------ */
+/* --- answers ------------------------------------------------------------- */
 
 static void
 batch_answer(size_t n)

@@ -103,8 +103,7 @@ submit_check(const struct proto_submit *submit, const struct message *message,
     if (submit->deliveries.count == 0 ||
         submit->deliveries.count > DELIVERIES_MAX)
         return why_text(why, "%zu recipients", submit->deliveries.count);
-    if (message->sender.len > ADDRESS_MAX ||
-        message->flow.len > DB_FLOW_MAX ||
+    if (message->sender.len > ADDRESS_MAX || message->flow.len > DB_FLOW_MAX ||
         (message->flow.len > 0 &&
          memchr(message->flow.data, '\0', message->flow.len) != NULL))
         return why_text(why, "sender too long");
@@ -112,8 +111,8 @@ submit_check(const struct proto_submit *submit, const struct message *message,
         if (deliveries[i].recipient.len > ADDRESS_MAX ||
             deliveries[i].target.len == 0 ||
             deliveries[i].target.len > DB_TARGET_MAX ||
-            memchr(deliveries[i].target.data, '\0',
-                   deliveries[i].target.len) != NULL)
+            memchr(deliveries[i].target.data, '\0', deliveries[i].target.len) !=
+                NULL)
             return why_text(why, "recipient %zu", i);
     return source_check(submit, content, fd, why);
 }
@@ -172,8 +171,7 @@ put_deliveries(struct store_apply *apply, const struct proto_submit *submit,
                                                  message->flow, submit->id, n));
         if (result != APPLY_OK)
             break;
-        store_apply_announce(apply, submit->id, delivery.target,
-                             message->flow);
+        store_apply_announce(apply, submit->id, delivery.target, message->flow);
     }
     return result;
 }
@@ -220,8 +218,8 @@ store_apply_submit(struct store_apply *apply, struct view payload,
         return APPLY_REFUSED;
     if (submit.content.len > 0)
         content = submit.content;
-    if (record_decode(&message_record, submit.message, &message,
-                      &apply->why) != 0 ||
+    if (record_decode(&message_record, submit.message, &message, &apply->why) !=
+            0 ||
         submit_check(&submit, &message, content, fd, &apply->why) != 0) {
         record_clear(&proto_submit_record, &submit);
         return APPLY_REFUSED;

@@ -78,10 +78,9 @@ tls_server_new(struct view certificate, struct view key, struct why *why)
         /* Idle connections give their record buffers back: 15 KB each
          * instead of 48. Cut-off sessions end like orderly ones, since SMTP
          * has its own framing. */
-        SSL_CTX_set_mode(tls->context,
-                         SSL_MODE_RELEASE_BUFFERS |
-                             SSL_MODE_ENABLE_PARTIAL_WRITE |
-                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        SSL_CTX_set_mode(tls->context, SSL_MODE_RELEASE_BUFFERS |
+                                           SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
         SSL_CTX_set_options(tls->context, SSL_OP_IGNORE_UNEXPECTED_EOF |
                                               SSL_OP_NO_RENEGOTIATION |
                                               SSL_OP_NO_COMPRESSION);

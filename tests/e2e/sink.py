@@ -134,8 +134,12 @@ class Session(threading.Thread):
         return line
 
     def more_waiting(self):
-        return bool(self.buffer) or \
-            bool(select.select([self.sock], [], [], 0)[0])
+        """Bytes behind this command? The peer's end is none."""
+        try:
+            return bool(self.buffer or self.sock.recv(
+                1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except OSError:
+            return False
 
     def read_content(self):
         """Up to the final dot; the dots unstuffed."""

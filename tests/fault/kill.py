@@ -29,11 +29,9 @@ from spoold_test import (SpooldTest, header_field, main,  # noqa: E402
 KILLS = int(os.environ.get("KILLS", "200"))
 SEED = int(os.environ.get("KILL_SEED", random.randrange(10 ** 6)))
 KILLS_A_LIFE = 4
-CONNECTIONS = 4  # to the target
-IN_FLIGHT = 2.0  # seconds an outcome may be under way
-# Deliveries that may be under way: on each connection a message of two
-# recipients whose dot was sent, and one whose outcome is being noted.
-AT_ONCE = CONNECTIONS * 2 * 2
+# Seconds an outcome may be under way: from the final dot to the commit that
+# notes it, on a busy disk.
+IN_FLIGHT = 1.0
 
 
 class Load(threading.Thread):
@@ -84,7 +82,7 @@ class KillTest(SpooldTest):
         print("kill.py: KILL_SEED=%d KILLS=%d" % (SEED, KILLS),
               file=sys.stderr, flush=True)
         self.rng = random.Random(SEED)
-        daemon = self.daemon(targets={"office": {"connections": CONNECTIONS}},
+        daemon = self.daemon(targets={"office": {"connections": 4}},
                              limit={"errors": 1000})
         self.kills = []  # (when, what)
         self.cuts = []   # when the target went away
@@ -169,25 +167,24 @@ class KillTest(SpooldTest):
             acknowledged - {name for name, _ in came}, set())
         twice = {key: sorted(times) for key, times in came.items()
                  if len(times) > 1}
-        blamed = collections.Counter()  # death to the messages it doubled
+        longest = 0.0
         for (name, recipient), times in twice.items():
             for when in times[:-1]:
-                near = [at for at in deaths
+                near = [at - when for at in deaths
                         if -0.1 <= at - when <= IN_FLIGHT]
                 self.assertTrue(
                     near, "%s came twice and nothing died: %s" %
                     (name, times))
-                blamed[min(near, key=lambda at: abs(at - when))] += 1
-        most = max(blamed.values(), default=0)
-        self.assertLessEqual(most, AT_ONCE)
+                longest = max(longest, min(near))
         counts = collections.Counter(what for _, what in self.kills)
         print("kill.py: %d kills (%s), %d sent, %d acknowledged, "
-              "%d deliveries, %d of them twice (at most %d by one "
+              "%d deliveries, %d of them twice (within %.0f ms of a "
               "death)" % (
                   len(self.kills),
                   ", ".join("%s %d" % c for c in sorted(counts.items())),
                   sum(load.sent for load in loads), len(acknowledged),
-                  len(came), len(twice), most), file=sys.stderr, flush=True)
+                  len(came), len(twice), 1000 * longest),
+              file=sys.stderr, flush=True)
         self.assertGreater(len(acknowledged), len(self.kills))
 
 

@@ -18,7 +18,7 @@
 #include "msgid.h"
 #include "store.h"
 
-#define T0 UINT64_C(1750000000000)
+#define T0           UINT64_C(1750000000000)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 struct fixture {
@@ -246,12 +246,12 @@ test_submit_makes_the_rows(void **state)
     assert_int_equal(c.later, 0);
     assert_int_equal(c.ledger, 1);
     assert_int_equal(c.floor_ms, T0);
-    assert_int_equal(db_read_ready(f->db, VIEW("branch"), &cursor, &ready, &why),
-                     1);
+    assert_int_equal(
+        db_read_ready(f->db, VIEW("branch"), &cursor, &ready, &why), 1);
     assert_int_equal(ready.id, ID);
     assert_int_equal(ready.n_deliveries, 1);
-    assert_int_equal(db_read_ready(f->db, VIEW("branch"), &cursor, &ready, &why),
-                     0);
+    assert_int_equal(
+        db_read_ready(f->db, VIEW("branch"), &cursor, &ready, &why), 0);
     assert_int_equal(db_read_piece(f->db, ID, 0, &piece, &why), 1);
     assert_int_equal(body_read_piece(buf_view(&piece), &content, &why), 0);
     assert_int_equal(content.len, 21);
@@ -277,8 +277,10 @@ test_bad_submits_change_nothing(void **state)
     struct buf payload = {0};
     struct store_record record = {
         .kind = STORE_SUBMIT, .when_ms = T0, .fd = -1};
-    static const struct view contents[] = {
-        {"\0\0\0\5zz", 6}, {"\0\0\0\0", 4}, {"\377\377\377\377x", 5}, {"\0", 1}};
+    static const struct view contents[] = {{"\0\0\0\5zz", 6},
+                                           {"\0\0\0\0", 4},
+                                           {"\377\377\377\377x", 5},
+                                           {"\0", 1}};
 
     for (size_t i = 0; i < COUNT(contents); i++) {
         buf_reset(&payload);
@@ -363,14 +365,14 @@ test_later_and_back(void **state)
     assert_int_equal(counts(f).ready, 1);
     assert_int_equal(counts(f).later, 1);
     assert_int_equal(counts(f).held, 1);
-    assert_int_equal(apply(f, STORE_DUE, T0 + 60000, 0, &store_due_record, &due),
-                     APPLY_OK);
+    assert_int_equal(
+        apply(f, STORE_DUE, T0 + 60000, 0, &store_due_record, &due), APPLY_OK);
     assert_int_equal(state_of(f, ID, 0), DELIVERY_READY);
     assert_int_equal(counts(f).ready, 2);
     assert_int_equal(counts(f).later, 0);
     /* The row is gone: the same again does nothing. */
-    assert_int_equal(apply(f, STORE_DUE, T0 + 60001, 0, &store_due_record, &due),
-                     APPLY_OK);
+    assert_int_equal(
+        apply(f, STORE_DUE, T0 + 60001, 0, &store_due_record, &due), APPLY_OK);
     assert_int_equal(counts(f).ready, 2);
 }
 
@@ -385,8 +387,8 @@ test_retry_is_for_what_waits(void **state)
 
     submit(f, ID, two, 2);
     outcome(f, ID, &later, 1, T0 + 1, 0, (struct view){0});
-    assert_int_equal(apply(f, STORE_RETRY, T0 + 5, 0, &proto_ids_record, &retry),
-                     APPLY_OK);
+    assert_int_equal(
+        apply(f, STORE_RETRY, T0 + 5, 0, &proto_ids_record, &retry), APPLY_OK);
     assert_int_equal(state_of(f, ID, 1), DELIVERY_READY);
     assert_int_equal(counts(f).ready, 2);
     assert_int_equal(counts(f).later, 0);
@@ -482,9 +484,8 @@ test_illegal_outcomes_are_refused(void **state)
             APPLY_REFUSED);
     assert_int_equal(outcome(f, ID, NULL, 0, T0 + 1, 0, (struct view){0}),
                      APPLY_REFUSED);
-    assert_int_equal(
-        outcome(f, ID + 9, &ghost, 1, T0 + 1, 0, (struct view){0}),
-        APPLY_REFUSED);
+    assert_int_equal(outcome(f, ID + 9, &ghost, 1, T0 + 1, 0, (struct view){0}),
+                     APPLY_REFUSED);
     /* A delivery that is not there changes nothing of the others. */
     assert_int_equal(outcome(f, ID, &ghost, 1, T0 + 1, 0, (struct view){0}),
                      APPLY_OK);
@@ -525,12 +526,12 @@ test_records_rebuild_the_tables(void **state)
     for (int step = 0; step < 2000; step++) {
         uint64_t when = T0 + (uint64_t)step * 1000;
         uint64_t some = ID + (uint64_t)(rand_r(&seed) % (step + 1)) * 512;
-        struct proto_result result = {
-            .n = (uint64_t)(rand_r(&seed) % 2),
-            .state = DELIVERY_LATER + (uint64_t)(rand_r(&seed) % 5),
-            .code = 250,
-            .reply = VIEW("said"),
-            .next_ms = when + 5000};
+        struct proto_result result = {.n = (uint64_t)(rand_r(&seed) % 2),
+                                      .state = DELIVERY_LATER +
+                                               (uint64_t)(rand_r(&seed) % 5),
+                                      .code = 250,
+                                      .reply = VIEW("said"),
+                                      .next_ms = when + 5000};
         struct proto_id one = {some};
         struct proto_ids retry = {when, {&one, 1}};
 
