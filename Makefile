@@ -71,6 +71,7 @@ SRCS_libspool = \
     libspool/body.c \
     libspool/dsn.c \
     libspool/db.c \
+    libspool/db_write.c \
     libspool/db_read.c \
     libspool/query.c \
 

@@ -34,6 +34,18 @@ struct db {
     int dir;         /* the directory, for free space */
 };
 
+struct db_txn {
+    struct db *db;
+    MDB_txn *mdb;
+    MDB_cursor *ledger; /* opened with the first entry */
+    uint64_t ledger_seq;
+    struct buf row; /* the value under construction */
+    int error;      /* LMDB's last */
+};
+
+/* LMDB's answer inside txn as ours; keeps it for db_reason. */
+enum db_result db_txn_result(struct db_txn *txn, int rc);
+
 struct db_key {
     size_t len;
     char bytes[DB_TARGET_MAX + DB_FLOW_MAX + 16];

@@ -175,7 +175,7 @@ class KillTest(SpooldTest):
                 self.assertTrue(
                     near, "%s came twice and nothing died: %s" %
                     (name, times))
-                longest = max(longest, min(near))
+                longest = max(longest, min(map(abs, near)))
         counts = collections.Counter(what for _, what in self.kills)
         print("kill.py: %d kills (%s), %d sent, %d acknowledged, "
               "%d deliveries, %d of them twice (within %.0f ms of a "
