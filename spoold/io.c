@@ -263,11 +263,9 @@ io_consume(struct io *io, size_t n)
 void
 io_pause(struct io *io)
 {
-    if (io->paused)
-        return;
+    /* The kernel is told only when input comes meanwhile (io_on_event): most
+     * pauses are over before, and each telling is a system call. */
     io->paused = true;
-    if (!io->ended)
-        event_del(io->readable);
 }
 
 void
@@ -278,7 +276,8 @@ io_resume(struct io *io)
     io->paused = false;
     if (io->ended)
         return;
-    event_add(io->readable, loop_timeout(io->timeout_ms));
+    if (!event_pending(io->readable, EV_READ, NULL))
+        event_add(io->readable, loop_timeout(io->timeout_ms));
     if (io->in.len > 0 || io->phase == IO_TLS)
         loop_defer(io_again, io);
 }
@@ -446,13 +445,19 @@ static void
 io_on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct io *io = arg;
+    bool paused =
+        io->paused && (io->phase == IO_PLAIN || io->phase == IO_TLS);
 
     (void)fd;
     if (io->magic != IO_MAGIC)
         bug("event for a connection that is gone");
     if (io->dead || io->ended)
         return;
-    if (what & EV_TIMEOUT)
+    if (paused && (what & EV_READ))
+        event_del(io->readable);
+    else if (paused && (what & EV_TIMEOUT) && io_pending(io) == 0)
+        return; /* it is us who wait, not the peer who is late */
+    else if (what & EV_TIMEOUT)
         io_end(io, IO_TIMEOUT, "timeout");
     else if (io->phase == IO_CONNECTING)
         io_connect_done(io);

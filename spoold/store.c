@@ -77,6 +77,7 @@ space_event(bool full, uint64_t free_bytes)
 }
 
 static void add_due(const struct db_later *rows, int n);
+static void due_set(uint64_t at_ms);
 
 /* Finished messages are kept for convenience only: room for new mail comes
  * first, oldest out first. */
@@ -113,6 +114,20 @@ space_check(void *arg)
 
 /* --- what waits for its time --------------------------------------------- */
 
+/* Without room (or worse) the rows are still there: not at once again. */
+static void
+due_done(enum role from, uint64_t call, uint64_t id, enum submit_result result,
+         const char *reason, uint64_t count)
+{
+    (void)from;
+    (void)call;
+    (void)id;
+    (void)reason;
+    (void)count;
+    if (result != SUBMIT_DONE)
+        due_set((uint64_t)clock_wall_ms() + SPACE_CHECK_MS);
+}
+
 static void
 add_due(const struct db_later *rows, int n)
 {
@@ -129,7 +144,7 @@ add_due(const struct db_later *rows, int n)
         record_encode(&store_due_record, &one, &payload);
     }
     record.payload = buf_view(&payload);
-    store_batch_add(&record, ROLE_STORE, 0, 0, NULL);
+    store_batch_add(&record, ROLE_STORE, 0, 0, due_done);
     buf_free(&payload);
 }
 
