@@ -154,6 +154,7 @@ UNIT_TESTS = \
     dsn \
     replay_sched \
     replay_outcome \
+    replay_content \
     when \
     utf8 \
     glob \
@@ -264,6 +265,7 @@ $(BUILD)/unit/test_listener_command: $(BUILD)/obj/spoold/listener_command.o
 $(BUILD)/unit/test_store_apply: $(addprefix $(BUILD)/obj/spoold/, \
     store_apply.o store_submit.o)
 $(BUILD)/unit/test_replay_sched: $(BUILD)/obj/spoold/replay_sched.o
+$(BUILD)/unit/test_replay_content: $(BUILD)/obj/spoold/replay_content.o
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \
     replay_outcome.o replay_sched.o stats.o)
 

@@ -81,15 +81,16 @@ static void
 replay_on_space(struct peer_message *message)
 {
     const struct proto_space *space = message->payload;
+    bool again = replay.db != NULL;
 
     msgid_set_floor(&replay.ids, space->floor_ms);
     if (replay.store_ready || replay.conf == NULL)
         return;
-    if (replay.db == NULL)
+    if (!again)
         open_store();
     replay.store_ready = true;
     replay_job_store_up();
-    replay_target_store_up();
+    replay_target_store_up(again);
 }
 
 static void
@@ -257,6 +258,7 @@ const struct role_entry replay_role = {
     .handlers = handlers,
     .n_handlers = sizeof(handlers) / sizeof(handlers[0]),
     .hooks = {.on_lost = replay_on_lost},
+    .prepare = replay_route_prepare,
     .start = replay_start,
     .reload = replay_reload,
     .drain = replay_drain,

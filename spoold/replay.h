@@ -47,17 +47,12 @@ void replay_check_drained(void);
 #define REPLAY_LIVE_MAX  1024 /* announced messages remembered for a target */
 #define REPLAY_BATCH_MAX 64   /* messages found by cursor in one go */
 
-/* Where in a target's work a message waits. */
-struct replay_waiting {
-    uint64_t id;
-    bool again; /* a session broke before the target heard of it; once only */
-};
-
 /* Live: what the store announced, in order. Backlog: what the cursor finds
  * in the table of ready deliveries, over and over until a whole round finds
  * nothing new. */
 struct replay_work {
-    struct replay_waiting live[REPLAY_LIVE_MAX]; /* a ring */
+    uint64_t *live; /* a ring; grows up to REPLAY_LIVE_MAX */
+    size_t live_cap;
     size_t live_first;
     size_t live_n;
     uint64_t batch[REPLAY_BATCH_MAX];
@@ -88,7 +83,7 @@ struct replay_target {
 
     struct loop_timer *wake;
     bool running;      /* a run is queued for the end of the turn */
-    bool unkept;       /* health changed while the store was away */
+    bool unkept;       /* the state changed while the store was away */
     uint64_t since_ms; /* wall time of the last change of state */
     uint64_t delivered;
     uint64_t deferred;
@@ -113,8 +108,8 @@ void replay_target_run_all(void);
 struct replay_job *replay_target_ahead(struct replay_target *target,
                                        size_t slot);
 void replay_target_probe(struct replay_target *target);
-/* The store is back: health that changed meanwhile, and the backlog. */
-void replay_target_store_up(void);
+/* The store is there (again): health, and what became ready meanwhile. */
+void replay_target_store_up(bool again);
 /* No new work from now on. */
 void replay_target_stop_all(void);
 /* Ends every session at once: the time for the drain is over. */
@@ -168,7 +163,6 @@ struct replay_job {
     struct db_message message;
     struct replay_try *tries;
     size_t n_tries;
-    bool again;   /* see struct replay_waiting */
     bool more;    /* the message has further recipients at this target */
     char *remote; /* the host that was spoken to, for DSN and events */
 
@@ -218,6 +212,8 @@ struct replay_address {
 typedef void replay_route_fn(void *arg, const struct replay_address *addresses,
                              size_t n, const char *reason);
 
+/* Once, while the files of the system can still be seen. */
+void replay_route_prepare(void);
 /* The hosts must have been checked with conf_host_parse. */
 struct replay_route *replay_route_new(const struct conf_target *target);
 void replay_route_free(struct replay_route **route);

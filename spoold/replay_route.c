@@ -14,12 +14,14 @@
 #include "replay.h"
 
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,10 +31,11 @@
 #include "loop.h"
 #include "mem.h"
 
-#define FRESH_MS  60000 /* an answer is not asked for again */
-#define FAILED_MS 10000 /* the same for a failure */
-#define BEHIND_MS 60000 /* an address that failed is tried last */
-#define LOOKERS   4     /* threads: one slow name holds up no other */
+#define FRESH_MS    60000 /* an answer is not asked for again */
+#define FAILED_MS   10000 /* the same for a failure */
+#define BEHIND_MS   60000 /* an address that failed is tried last */
+#define LOOKERS     4     /* threads: one slow name holds up no other */
+#define STACK_BYTES (256 * 1024)
 
 struct spot { /* an address of a host */
     struct replay_address address;
@@ -79,13 +82,12 @@ struct lookup {
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wanted;
+    pthread_barrier_t ready; /* all threads have their own root directory */
     struct lookup *todo;
     struct lookup *done;
     int done_fd;
-    bool started;
 } lookers = {.lock = PTHREAD_MUTEX_INITIALIZER,
-             .wanted = PTHREAD_COND_INITIALIZER,
-             .done_fd = -1};
+             .wanted = PTHREAD_COND_INITIALIZER};
 
 static void *
 look(void *arg)
@@ -93,6 +95,15 @@ look(void *arg)
     static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     static const uint64_t one = 1;
 
+    /* The role is about to move into the spool as its root directory; this
+     * thread keeps the one where resolv.conf, hosts and nsswitch.conf are.
+     * Some containers forbid that, which matters to root alone. */
+    if (unshare(CLONE_FS) != 0 && geteuid() == 0)
+        log_warn("targets must be given by address, names cannot be looked up "
+                 "from within the spool: %s",
+                 strerror(errno));
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    pthread_barrier_wait(&lookers.ready);
     pthread_mutex_lock(&lookers.lock);
     for (;;) {
         struct lookup *lookup = lookers.todo;
@@ -116,24 +127,29 @@ look(void *arg)
 
 static void looked_up(int fd, void *arg);
 
-static void
-lookers_start(void)
+void
+replay_route_prepare(void)
 {
     pthread_t thread;
+    pthread_attr_t attributes;
     sigset_t all, before;
 
-    lookers.started = true;
     lookers.done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (lookers.done_fd < 0)
         fatal("an eventfd for lookups: %s", strerror(errno));
     loop_watch_new(lookers.done_fd, looked_up, NULL);
+    pthread_barrier_init(&lookers.ready, NULL, LOOKERS + 1);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
     /* Signals are the loop's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 0; i < LOOKERS; i++)
-        if (pthread_create(&thread, NULL, look, NULL) != 0)
+        if (pthread_create(&thread, &attributes, look, NULL) != 0)
             fatal("a thread for lookups could not be started");
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    pthread_barrier_wait(&lookers.ready);
 }
 
 static void
@@ -141,8 +157,6 @@ lookup_start(struct replay_route *route, struct host *host)
 {
     struct lookup *lookup = mem_alloc(sizeof(*lookup)), **end;
 
-    if (!lookers.started)
-        lookers_start();
     lookup->route = route;
     lookup->host = host;
     lookup->name = mem_copy_text(host->name);

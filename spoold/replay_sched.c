@@ -15,6 +15,8 @@
  *
  * How many sessions may work at a time is allowed(): pacing by the target's
  * latency will change that function and nothing around it.
+ *
+ * Before: replay_target.c   After: replay_work.c (which message)
  */
 #include "replay_sched.h"
 

@@ -89,7 +89,8 @@ set_timeout(struct replay_session *session)
     else if (step == STEP_NONE && session->content == NULL)
         /* Idle: the scheduler closes it. */
         ms = session->ready ? 0 : target->connect_timeout_ms;
-    if (ms != session->timeout_ms)
+    /* Content that moves is a sign of life: the time begins anew. */
+    if (ms != session->timeout_ms || session->content != NULL)
         io_set_timeout(session->io, ms);
     session->timeout_ms = ms;
 }
@@ -123,13 +124,14 @@ tell_attempt(const struct replay_session *session, const char *reason)
 }
 
 /* A server may close between two messages, and the first command of the next
- * one finds out. That message is tried again at once, once. */
+ * one finds out: that one is tried again at once. A message that kills every
+ * connection gets to be the first one on a new connection soon. */
 static bool
 may_put_back(const struct replay_session *session, enum replay_fault fault)
 {
     return fault == FAULT_OURS ||
            (fault == FAULT_THEIRS && !session->current.heard &&
-            session->done > 0 && !session->current.job->again);
+            session->done > 0);
 }
 
 /* The recipients of the current job that have no final word yet share what
@@ -144,7 +146,6 @@ blame_current(struct replay_session *session, enum replay_fault fault, int code,
     if (job == NULL)
         return REPLAY_CLOSED;
     if (may_put_back(session, fault)) {
-        job->again = true;
         for (size_t i = 0; i < job->n_tries; i++)
             if (job->tries[i].said == SAID_WAITING)
                 job->tries[i].said = SAID_NOTHING;
@@ -155,7 +156,9 @@ blame_current(struct replay_session *session, enum replay_fault fault, int code,
 
         if (attempt->said != SAID_NOTHING && attempt->said != SAID_WAITING)
             continue;
-        replay_try_say(attempt, SAID_BROKEN, (uint64_t)code, view_of(reason));
+        /* The code has its own place. */
+        replay_try_say(attempt, SAID_BROKEN, (uint64_t)code,
+                       view_skip(view_of(reason), code != 0 ? 4 : 0));
         open = true;
     }
     return open && fault == FAULT_THEIRS ? REPLAY_BROKEN : REPLAY_CLOSED;

@@ -29,7 +29,7 @@ keep_health(struct replay_target *target)
         .name = view_of(target->name),
         .state = target->sched.state,
         .since_ms = target->since_ms,
-        .reach_ms = target->sched.reach_ms,
+        .reach_ms = replay_target_reach_ms(target),
         .reason = view_of(target->sched.reason),
     };
 
@@ -90,13 +90,13 @@ announce(struct replay_target *target)
 }
 
 void
-replay_target_store_up(void)
+replay_target_store_up(bool again)
 {
     for (struct replay_target *t = targets; t != NULL; t = t->hh.next) {
         if (t->unkept)
             keep_note(t);
-        if (t->unkept)
-            keep_health(t);
+        if (again)
+            keep_health(t); /* the last one may have been lost with it */
         t->unkept = false;
         replay_work_look(t); /* what was announced meanwhile */
         replay_target_run(t);

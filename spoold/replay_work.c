@@ -23,8 +23,12 @@
 #include "msgid.h"
 #include "peer.h"
 
+#define LIVE_FIRST    16
 #define UNDER_WAY_MAX 2000 /* jobs a target may have, recording included */
 #define AGAIN_MS      1000 /* before an outcome the store had no room for */
+
+_Static_assert(REPLAY_LIVE_MAX % LIVE_FIRST == 0,
+               "the ring doubles up to its full size");
 
 static struct {
     struct replay_job *jobs;
@@ -46,8 +50,32 @@ replay_work_new(void)
 void
 replay_work_free(struct replay_work **w)
 {
+    if (*w != NULL)
+        free((*w)->live);
     free(*w);
     *w = NULL;
+}
+
+/* Makes room for one more in the ring; false: it has its full size. Most
+ * targets need little, and there may be ten thousand of them. */
+static bool
+grow_live(struct replay_work *w)
+{
+    size_t cap = w->live_cap > 0 ? w->live_cap * 2 : LIVE_FIRST;
+    uint64_t *live;
+
+    if (w->live_n < w->live_cap)
+        return true;
+    if (cap > REPLAY_LIVE_MAX)
+        return false;
+    live = mem_alloc(cap * sizeof(*live));
+    for (size_t i = 0; i < w->live_n; i++)
+        live[i] = w->live[(w->live_first + i) % w->live_cap];
+    free(w->live);
+    w->live = live;
+    w->live_cap = cap;
+    w->live_first = 0;
+    return true;
 }
 
 void
@@ -55,27 +83,26 @@ replay_work_add(struct replay_target *target, uint64_t id)
 {
     struct replay_work *w = target->work;
 
-    if (w->live_n == REPLAY_LIVE_MAX) {
+    if (!grow_live(w)) {
         w->maybe_more = true; /* the cursor will find it */
         return;
     }
-    w->live[(w->live_first + w->live_n) % REPLAY_LIVE_MAX] =
-        (struct replay_waiting){id, false};
+    w->live[(w->live_first + w->live_n) % w->live_cap] = id;
     w->live_n++;
 }
 
 /* The same, but it is the next. */
 static void
-add_first(struct replay_target *target, uint64_t id, bool again)
+add_first(struct replay_target *target, uint64_t id)
 {
     struct replay_work *w = target->work;
 
-    if (w->live_n == REPLAY_LIVE_MAX) {
+    if (!grow_live(w)) {
         w->live_n--; /* the last one: the cursor will find it */
         w->maybe_more = true;
     }
-    w->live_first = (w->live_first + REPLAY_LIVE_MAX - 1) % REPLAY_LIVE_MAX;
-    w->live[w->live_first] = (struct replay_waiting){id, again};
+    w->live_first = (w->live_first + w->live_cap - 1) % w->live_cap;
+    w->live[w->live_first] = id;
     w->live_n++;
 }
 
@@ -146,13 +173,13 @@ replay_work_waiting(struct replay_target *target)
 }
 
 static bool
-next_waiting(struct replay_target *target, struct replay_waiting *next)
+next_waiting(struct replay_target *target, uint64_t *id)
 {
     struct replay_work *w = target->work;
 
     if (w->live_n > 0) {
-        *next = w->live[w->live_first];
-        w->live_first = (w->live_first + 1) % REPLAY_LIVE_MAX;
+        *id = w->live[w->live_first];
+        w->live_first = (w->live_first + 1) % w->live_cap;
         w->live_n--;
         return true;
     }
@@ -160,7 +187,7 @@ next_waiting(struct replay_target *target, struct replay_waiting *next)
         refill(target);
     if (w->batch_n == 0)
         return false;
-    *next = (struct replay_waiting){w->batch[w->batch_first++], false};
+    *id = w->batch[w->batch_first++];
     w->batch_n--;
     return true;
 }
@@ -168,14 +195,13 @@ next_waiting(struct replay_target *target, struct replay_waiting *next)
 /* --- jobs ---------------------------------------------------------------- */
 
 static struct replay_job *
-job_new(struct replay_target *target, const struct replay_waiting *waiting)
+job_new(struct replay_target *target, uint64_t id)
 {
     struct replay_job *job = mem_alloc(sizeof(*job));
 
     /* The key is compared byte by byte: mem_alloc has zeroed its padding. */
-    job->key.id = waiting->id;
+    job->key.id = id;
     job->key.target = target;
-    job->again = waiting->again;
     HASH_ADD(hh, work.jobs, key, sizeof(job->key), job);
     target->work->under_way++;
     return job;
@@ -234,10 +260,10 @@ choose_tries(struct replay_job *job)
 
 /* NULL: the message is under way, gone, or has nothing for the target. */
 static struct replay_job *
-job_begin(struct replay_target *target, const struct replay_waiting *waiting)
+job_begin(struct replay_target *target, uint64_t id)
 {
-    struct replay_job *job = find_job(target, waiting->id);
-    char id[MSGID_TEXT_MAX];
+    struct replay_job *job = find_job(target, id);
+    char text[MSGID_TEXT_MAX];
     struct why why;
     int found;
 
@@ -245,10 +271,10 @@ job_begin(struct replay_target *target, const struct replay_waiting *waiting)
         job->more = true; /* something new of it became ready meanwhile */
         return NULL;
     }
-    job = job_new(target, waiting);
-    found = db_read_message(replay_db(), waiting->id, &job->message, &why);
+    job = job_new(target, id);
+    found = db_read_message(replay_db(), id, &job->message, &why);
     if (found < 0) {
-        log_warn("message %s is set aside: %s", msgid_print(waiting->id, id),
+        log_warn("message %s is set aside: %s", msgid_print(id, text),
                  why.text);
         job_stick(job);
         return NULL;
@@ -265,11 +291,11 @@ job_begin(struct replay_target *target, const struct replay_waiting *waiting)
 struct replay_job *
 replay_work_take(struct replay_target *target)
 {
-    struct replay_waiting waiting;
     struct replay_job *job = NULL;
+    uint64_t id;
 
-    while (job == NULL && next_waiting(target, &waiting))
-        job = job_begin(target, &waiting);
+    while (job == NULL && next_waiting(target, &id))
+        job = job_begin(target, id);
     return job;
 }
 
@@ -312,8 +338,7 @@ replay_job_store_up(void)
 {
     struct replay_job *job, *next;
 
-    HASH_ITER(hh, work.jobs, job, next)
-    {
+    HASH_ITER (hh, work.jobs, job, next) {
         if (job->state == JOB_UNRECORDED)
             job_record(job);
     }
@@ -352,7 +377,7 @@ job_finish(struct replay_job *job)
         more |= job->tries[i].state == DELIVERY_READY;
     }
     if (more)
-        add_first(target, job->key.id, false);
+        add_first(target, job->key.id);
     job_free(job);
 }
 
@@ -448,7 +473,7 @@ replay_job_done(struct replay_job *job)
         job_return(job, &rules);
     replay_outcome_results(job);
     if (job->n_results == 0) {
-        add_first(target, job->key.id, job->again);
+        add_first(target, job->key.id);
         job_free(job);
         return;
     }

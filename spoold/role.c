@@ -152,6 +152,8 @@ on_start(struct peer_message *message)
         role.entry->reload(role.conf);
     } else {
         role.started = true;
+        if (role.entry->prepare != NULL)
+            role.entry->prepare();
         role_confine(role.conf);
         role.entry->start(role.conf);
     }

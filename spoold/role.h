@@ -20,6 +20,9 @@ struct role_entry {
     size_t n_handlers;
     struct peer_hooks hooks;
 
+    /* Before the root directory is changed and the user dropped: what needs
+     * the files of the system. May be NULL. */
+    void (*prepare)(void);
     /* Everything the parent sends at start has come: set up, then call
      * role_ready(). The loop runs after it returns. */
     void (*start)(const struct conf *conf);
