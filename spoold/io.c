@@ -445,8 +445,7 @@ static void
 io_on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct io *io = arg;
-    bool paused =
-        io->paused && (io->phase == IO_PLAIN || io->phase == IO_TLS);
+    bool paused = io->paused && (io->phase == IO_PLAIN || io->phase == IO_TLS);
 
     (void)fd;
     if (io->magic != IO_MAGIC)
