@@ -331,13 +331,13 @@ RUN_USER = $(shell id -un | sed 's/^root$$/nobody/')
 
 build/run/spoold.conf: spoold/run.conf.in Makefile
 	@mkdir -p $(@D)
-	sed -e 's|@DIR@|$(CURDIR)/build/run|' -e 's|@USER@|$(RUN_USER)|' $< >$@
+	@sed -e 's|@DIR@|$(CURDIR)/build/run|' -e 's|@USER@|$(RUN_USER)|' $< >$@
 
 run: all build/run/spoold.conf
 	@echo "spoold listens on 127.0.0.1:2525 for example.com; its target is" \
 	    "127.0.0.1:2526. Steer it with:"
 	@echo "    build/spoolctl -c build/run/spoold.conf status"
-	build/spoold -c build/run/spoold.conf
+	@exec build/spoold -c build/run/spoold.conf
 
 demo: all | build/.packages-demo
 	$(PYTHON) tests/demo.py
