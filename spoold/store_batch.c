@@ -28,6 +28,9 @@
 /* One transaction's limits: LMDB keeps changed pages in memory. */
 #define BATCH_RECORDS 4096
 #define BATCH_BYTES   (UINT64_C(96) << 20)
+/* News for replay waits this long, or until it is this much. */
+#define ANNOUNCE_MS    2
+#define ANNOUNCE_BYTES (256 * 1024)
 
 struct pending {
     struct store_record record;
@@ -48,15 +51,19 @@ static struct {
     size_t cap;
     bool scheduled;
     uint64_t floor_ms;
+    struct buf ready; /* encoded proto_queued, not yet told to replay */
+    struct loop_timer *announce;
 } batch;
 
 static void batch_run(void *arg);
+static void send_announced(void *arg);
 
 void
 store_batch_init(struct db *db, uint64_t floor_ms)
 {
     batch.db = db;
     batch.floor_ms = floor_ms;
+    batch.announce = loop_timer_new(send_announced, NULL);
 }
 
 uint64_t
@@ -271,18 +278,34 @@ batch_answer(size_t n)
     memmove(batch.queue, batch.queue + n, batch.n * sizeof(*batch.queue));
 }
 
-/* Replay learns of what became ready after it is durable. */
 static void
-batch_announce(const struct store_apply *apply)
+send_announced(void *arg)
 {
     struct proto_queued queued;
 
-    if (apply->ready.len == 0 ||
-        record_decode(&proto_queued_record, buf_view(&apply->ready), &queued,
+    (void)arg;
+    if (batch.ready.len == 0 ||
+        record_decode(&proto_queued_record, buf_view(&batch.ready), &queued,
                       NULL) != 0)
         return;
     peer_send(ROLE_REPLAY, PROTO_QUEUED, &queued, -1);
     record_clear(&proto_queued_record, &queued);
+    buf_reset(&batch.ready);
+}
+
+/* Replay learns of what became ready after it is durable, and a moment after
+ * those who wait for an answer: waking it first would cost them its time
+ * slice, and a few batches in one message cost it less. */
+static void
+batch_announce(const struct store_apply *apply)
+{
+    if (apply->ready.len == 0)
+        return;
+    if (batch.ready.len == 0)
+        loop_timer_set(batch.announce, ANNOUNCE_MS);
+    buf_add_view(&batch.ready, buf_view(&apply->ready));
+    if (batch.ready.len > ANNOUNCE_BYTES)
+        send_announced(NULL);
 }
 
 static void
