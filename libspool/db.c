@@ -22,7 +22,7 @@
 #define MAP_BYTES     (UINT64_C(1) << 40)
 #define MAP_BYTES_MIN (UINT64_C(1) << 30)
 /* LMDB says EIO where the disk is full; with less than this free it is. */
-#define FULL_BYTES (UINT64_C(1) << 20)
+#define FULL_BYTES (UINT64_C(8) << 20)
 
 const char *const db_table_names[DB_TABLE_COUNT] = {
 #define X(name, key) #name,
@@ -235,12 +235,34 @@ create_tables(struct db *db, bool fresh, struct why *why)
     return rc == 0 ? 0 : why_text(why, "the store: %s", mdb_strerror(rc));
 }
 
+static bool
+has_data(const char *dir)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/data.mdb", dir);
+    return access(path, F_OK) == 0;
+}
+
+static void
+drop_data(const char *dir)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/data.mdb", dir);
+    unlink(path);
+}
+
 struct db *
 db_open_writer(const char *dir, struct why *why)
 {
+    bool was_there = has_data(dir);
     struct db *db = db_open_env(dir, 0, why);
     int there;
 
+    /* A file that could not be made whole would pass for somebody else's. */
+    if (db == NULL && !was_there)
+        drop_data(dir);
     if (db == NULL)
         return NULL;
     there = check_format(db, why);
@@ -279,11 +301,11 @@ db_result(struct db *db, int rc)
         return DB_NONE;
     case MDB_KEYEXIST:
         return DB_EXISTS;
-    case ENOSPC:
     case EDQUOT:
     case MDB_MAP_FULL:
         return DB_FULL;
-    case EIO:
+    case ENOSPC: /* a sync may say so on a disk that is not full: thin */
+    case EIO:    /* provisioning, network. That is a failed sync. */
         return db_free_bytes(db) < FULL_BYTES ? DB_FULL : DB_FAILED;
     default:
         return DB_FAILED;

@@ -231,8 +231,7 @@ child_exec(const struct child *child, int channel)
         argv[3] = flag_d;
     /* Both are above the numbers they go to: see copy_of. */
     if (dup2(channel, CHANNEL_FD) < 0 ||
-        (role_entry(child->role)->keeps_spool_lock &&
-         dup2(roles.gifts->lock_fd, LOCK_FD) < 0))
+        dup2(roles.gifts->lock_fd, LOCK_FD) < 0)
         _exit(ROLE_EXIT_CONFIG);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

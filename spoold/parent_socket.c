@@ -161,6 +161,20 @@ make_parent(const char *path, const struct parent_owner *owner)
         rmdir(dir);
 }
 
+/* Somebody answers there: a daemon with another spool. */
+static bool
+is_served(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool served = fd >= 0 && (connect(fd, (const struct sockaddr *)address,
+                                      sizeof(*address)) == 0 ||
+                              errno == EAGAIN);
+
+    if (fd >= 0)
+        close(fd);
+    return served;
+}
+
 int
 parent_control_bind(const struct conf *conf, const struct parent_owner *owner,
                     struct why *why)
@@ -176,9 +190,12 @@ parent_control_bind(const struct conf *conf, const struct parent_owner *owner,
     make_parent(address.sun_path, owner);
     if (lstat(address.sun_path, &st) == 0 && !S_ISSOCK(st.st_mode))
         return why_text(why, "%s is there and not a socket", address.sun_path);
+    if (is_served(&address))
+        return why_text(why, "%s is in use by another daemon",
+                        address.sun_path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* The spool's lock is held: a socket that is there is a dead one. Who
-     * may speak is decided by peer credentials, with a sentence. */
+    /* Nobody serves it: a socket that is there is a dead one. Who may speak
+     * is decided by peer credentials, with a sentence. */
     if (fd >= 0)
         unlink(address.sun_path);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||

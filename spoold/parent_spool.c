@@ -2,8 +2,8 @@
 /*
  * The spool directory: made when it is missing, refused when it is somebody
  * else's, locked against a second daemon. The lock is held by an open file
- * that the store role inherits, so it lasts until the last writer is gone
- * even when the parent was killed.
+ * that all roles inherit, so it lasts until the last of them is gone even
+ * when the parent was killed.
  */
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -128,6 +128,12 @@ take_lock(int dir, const char *path, const struct parent_owner *owner,
 
     if (fd < 0)
         return why_text(why, "%s/%s: %s", path, LOCK_NAME, strerror(errno));
+    /* The directory is the roles': not another name of a file of root's. */
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
+        close(fd);
+        return why_text(why, "%s/%s is not an ordinary file of its own", path,
+                        LOCK_NAME);
+    }
     for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0;
          waited += LOCK_STEP_MS) {
         if (errno != EWOULDBLOCK || waited >= LOCK_WAIT_MS) {
@@ -177,6 +183,16 @@ parent_spool_open(const struct conf *conf, const struct parent_owner *owner,
 
 /* --- name look-ups inside the roles' root -------------------------------- */
 
+/* The directory is the roles': what a role that was taken over put there, a
+ * link to a file of root's above all, is not written through. */
+static int
+open_fresh(int dir, const char *name)
+{
+    unlinkat(dir, name, 0);
+    return openat(dir, name,
+                  O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+}
+
 static void
 copy_file(int to_dir, const char *from, const char *name)
 {
@@ -187,7 +203,7 @@ copy_file(int to_dir, const char *from, const char *name)
 
     if (in < 0) /* a host without it does without it here, too */
         return;
-    out = openat(to_dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    out = open_fresh(to_dir, name);
     if (out < 0 || file_read_fd(in, 1 << 20, &bytes, &why) != 0 ||
         write(out, bytes.data, bytes.len) != (ssize_t)bytes.len)
         log_warn("%s could not be copied into the spool", from);
@@ -215,8 +231,7 @@ parent_spool_resolver(const struct conf *conf)
         return;
     copy_file(dir, "/etc/hosts", "hosts");
     copy_file(dir, "/etc/resolv.conf", "resolv.conf");
-    out = openat(dir, "nsswitch.conf",
-                 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    out = open_fresh(dir, "nsswitch.conf");
     if (out < 0 || write(out, nsswitch, sizeof(nsswitch) - 1) < 0)
         log_warn("%s/nsswitch.conf: %s", path, strerror(errno));
     if (out >= 0)

@@ -24,7 +24,9 @@
 #include "peer.h"
 
 #define LIVE_FIRST    16
-#define UNDER_WAY_MAX 2000 /* jobs a target may have, recording included */
+/* Jobs a target may have besides one a connection: delivered, but not yet
+ * recorded. A crash now may deliver them twice, so they are few. */
+#define UNRECORDED_MAX 200
 #define AGAIN_MS      1000 /* before an outcome the store had no room for */
 
 _Static_assert(REPLAY_LIVE_MAX % LIVE_FIRST == 0,
@@ -165,7 +167,7 @@ replay_work_waiting(struct replay_target *target)
     struct replay_work *w = target->work;
 
     if (target->gone || !replay_store_is_ready() ||
-        w->under_way >= UNDER_WAY_MAX)
+        w->under_way >= UNRECORDED_MAX + target->limits.connections)
         return 0;
     if (w->live_n + w->batch_n == 0)
         refill(target);

@@ -8,6 +8,7 @@
 #include "role.h"
 
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include <errno.h>
 #include <grp.h>
@@ -220,10 +221,16 @@ int
 role_run(const char *name, bool debug)
 {
     char process[16]; /* what ps(1) and top(1) show */
+    int type;
+    socklen_t len = sizeof(type);
 
     role.entry = entry_by_name(name);
     if (role.entry == NULL) {
         fprintf(stderr, "spoold: there is no role \"%s\"\n", name);
+        return 2;
+    }
+    if (getsockopt(PARENT_FD, SOL_SOCKET, SO_TYPE, &type, &len) != 0) {
+        fprintf(stderr, "spoold: -x is the parent's, there is none here\n");
         return 2;
     }
     log_init(role_name(role.entry->role), debug);

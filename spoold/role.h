@@ -14,7 +14,6 @@ struct role_entry {
     enum role role;
     /* Where the process lives: the spool, or an empty directory in it. */
     const char *directory; /* relative to the spool, "." for itself */
-    bool keeps_spool_lock; /* holds the lock of the spool while it lives */
 
     const struct peer_handler *handlers;
     size_t n_handlers;

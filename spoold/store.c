@@ -100,7 +100,7 @@ space_check(void *arg)
     if (free_bytes < store.reserve) /* pages inside the file count as well */
         free_bytes += db_free_in_file(store.db);
     full = free_bytes < store.reserve;
-    if (store.space_known && full != (store.space.full != 0))
+    if (full != (store.space.full != 0))
         space_event(full, free_bytes);
     store.space_known = true;
     store.space = (struct proto_space){.free_bytes = free_bytes,
@@ -369,7 +369,6 @@ static const struct peer_handler handlers[] = {
 const struct role_entry store_role = {
     .role = ROLE_STORE,
     .directory = ".",
-    .keeps_spool_lock = true,
     .handlers = handlers,
     .n_handlers = sizeof(handlers) / sizeof(handlers[0]),
     .hooks = {.on_up = store_on_up},

@@ -94,7 +94,8 @@ def tour(daemon, target):
 
     say("The log, one line an event:")
     show("\n".join(line for line in daemon.log().splitlines()
-                   if "connect" not in line))
+                   if " connect " not in line and
+                   " disconnect " not in line))
     daemon.stop()
     say("That was all. To send mail to it yourself: make run")
 

@@ -13,8 +13,8 @@ A part is a file, and where it lies says how it is run and counted:
                                      test
     tests/{e2e,fault,interop}/*.py   unittest
 
-Parts run two at a time. Each gets one line; what a failing part said is
-shown whole. A part that ran no test has failed. The last line is
+Parts run two at a time. Each gets one line, and the lines it began with
+"note: "; what a failing part said is shown whole. A part that ran no test has failed. The last line is
 "N passed, M failed", and the exit status is 0 only when M is 0.
 """
 
@@ -151,9 +151,10 @@ class Part:
             numbers += ", %d FAILED" % result.failed
         if result.skipped:
             numbers += ", %d skipped" % len(result.skipped)
-        return "%-4s  %-36s %6.1f s  %s" % (
+        notes = re.findall(r"^note: .*", self.output, re.M)
+        return "\n      ".join(["%-4s  %-36s %6.1f s  %s" % (
             "FAIL" if result.failed else "ok", self.name, self.seconds,
-            numbers)
+            numbers)] + notes)
 
 
 def run_all(parts, jobs):

@@ -207,6 +207,7 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = port or free_port()
         self.process = None
+        self.watcher = None
 
     def __enter__(self):
         try:
@@ -226,6 +227,17 @@ class Server:
             self.process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL,
                 stderr=output, start_new_session=True, **options)
+        self.watch()
+
+    def watch(self):
+        """Should this process die without a word, the server ends too.
+
+        Then the pipe closes that only this process holds open.
+        """
+        self.watcher = subprocess.Popen(
+            ["sh", "-c", "read -r _; kill $0", str(self.process.pid)],
+            stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            start_new_session=True)
 
     def check_alive(self):
         if self.process.poll() is not None:
@@ -264,6 +276,8 @@ class Server:
         """SIGTERM, then SIGKILL for it and what it left behind."""
         if self.process is None:
             return
+        self.watcher.kill()
+        self.watcher.communicate()
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -363,8 +377,8 @@ class Spoold(Server):
     def ctl(self, *words):
         """The JSON document spoolctl prints."""
         done = subprocess.run(
-            [BINARIES / "spoolctl", "-c", self.folder / "conf", "--json", *words],
-            capture_output=True, text=True, timeout=60)
+            [BINARIES / "spoolctl", "-c", self.folder / "conf", "--json",
+             *words], capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise Failed(f"spoolctl {' '.join(words)}: {done.stderr}")
         return json.loads(done.stdout)
@@ -415,7 +429,7 @@ POSTFIX_MAIN = {
 }
 
 def postfix_holding(next_hop_port):
-    """Settings of a relay that keeps all it takes, as if the next were down."""
+    """Settings of a relay that keeps all, as if the next hop were down."""
     return {"defer_transports": "smtp",
             "relayhost": f"[127.0.0.1]:{next_hop_port}"}
 

@@ -161,6 +161,7 @@ class Daemon:
         self.config_path = os.path.join(directory, "spoold.conf")
         self.log_path = os.path.join(directory, "log")
         self.port = free_port()
+        self.listen = ["127.0.0.1:%d" % self.port]
         self.sink = sink
         self.as_uid = as_uid  # run wholly as this user (root only)
         self.environ = environ or {}
@@ -188,8 +189,7 @@ class Daemon:
         settings.update(self.settings)
         text = "".join("%s = %s\n" % (key, config_value(value))
                        for key, value in settings.items())
-        text += config_section("listen smtp", {
-            "address": "127.0.0.1:%d" % self.port})
+        text += config_section("listen smtp", {"address": self.listen})
         if self.tls:
             text += config_section("tls", {"certificate": self.path("cert"),
                                            "key": self.path("key")})
@@ -272,7 +272,8 @@ class Daemon:
         mark = self.log_size()
         self.write_config()
         self.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: re.search(r"\breloaded\b|stays in force",
+        wait_for(lambda: re.search(r"\breloaded file=|"
+                                   r"configuration read before stays",
                                    self.log(mark)), "the reload")
 
     def terminate(self):

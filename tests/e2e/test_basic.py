@@ -6,6 +6,7 @@ import email.utils
 import os
 import re
 import smtplib
+import socket
 import time
 
 from spoold_test import (SpooldTest, below_received, header_field, main,
@@ -127,6 +128,29 @@ class BasicTest(SpooldTest):
         self.assertIn(" with SMTP id ", value)
         self.assertNotIn("carol", value)
         self.assertNotIn("bob", value)
+
+    def test_ipv6_and_several_addresses(self):
+        daemon = self.configured()
+        with socket.socket(socket.AF_INET6) as probe:
+            try:
+                probe.bind(("::1", daemon.port))
+            except OSError:
+                self.skipTest("no IPv6 on the loopback")
+        daemon.listen.append("[::1]:%d" % daemon.port)
+        daemon.start()
+        daemon.sink.start()
+        with daemon.client(host="::1") as client:
+            client.ehlo()
+            message_id = client.mail("", ["bob@example.com"], message())
+        daemon.send()
+        wait_for(lambda: len(daemon.sink.delivered) == 2)
+        self.assertEqual(daemon.json("show", message_id)["client"], "::1")
+        values = [header_field(t.content, "Received")[0]
+                  for t in daemon.sink.delivered]
+        self.assertEqual(
+            sorted(v.split(") by ")[0] for v in values),
+            ["from client.test ([127.0.0.1]",
+             "from client.test ([IPv6:::1]"])
 
     def test_smtplib(self):
         """An ordinary client, many messages on one connection."""

@@ -4,7 +4,7 @@
 
 import os
 
-from spoold_test import SpooldTest, main, message
+from spoold_test import SpooldTest, main, message, wait_for
 
 
 class RecipientsTest(SpooldTest):
@@ -75,9 +75,9 @@ class RecipientsTest(SpooldTest):
             client.expect(250, "RCPT TO:<bob@example.com>")
             self.write("carol\n")
             self.spoold.reload()
-            self.assertEqual(
-                self.known("bob@example.com", "carol@example.com"),
-                ["carol@example.com"])
+            wait_for(lambda: self.known(
+                "bob@example.com", "carol@example.com") ==
+                ["carol@example.com"], "the new list")
             client.expect(250, "RCPT TO:<carol@example.com>")
             self.assertEqual(client.data(message()), 250)
         self.assertEqual(len(self.spoold.held()), 1)
@@ -96,8 +96,7 @@ class RecipientsTest(SpooldTest):
                 ["bob@example.com"])
         self.write("carol\n")
         self.spoold.reload()
-        self.assertEqual(self.known("carol@example.com"),
-                         ["carol@example.com"])
+        wait_for(lambda: self.known("carol@example.com"), "the new list")
 
     def test_vanished_file_keeps_the_old_list(self):
         self.write("bob\n")

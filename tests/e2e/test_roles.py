@@ -324,6 +324,31 @@ class SpoolTest(SpooldTest):
         daemon.spool = daemon.path("file")
         self.expect_refusal(daemon, re.escape(daemon.spool))
 
+    def test_newer_format(self):
+        """A store that a later version made is refused and left as it is."""
+        daemon = self.daemon()
+        message_id = daemon.send()
+        daemon.stop()
+        path = os.path.join(daemon.spool, "data.mdb")
+        with open(path, "rb") as file:
+            ours = file.read()
+        # The row of the table of settings: key, then a 64-bit number.
+        newer, count = re.subn(rb"format\0{7}(.)", b"format" + b"\0" * 6 +
+                               rb"\1\1", ours, flags=re.S)
+        self.assertGreater(count, 0)
+        with open(path, "wb") as file:
+            file.write(newer)
+        before = self.snapshot(daemon.spool)
+        self.expect_refusal(daemon, r"format 257\b")
+        after = self.snapshot(daemon.spool)
+        for path in before:
+            if path.endswith("data.mdb"):
+                self.assertEqual(before[path], after.get(path), path)
+        with open(os.path.join(daemon.spool, "data.mdb"), "wb") as file:
+            file.write(ours)
+        daemon.start()
+        self.assertEqual(daemon.held(), [message_id])
+
     def test_truncated_store(self):
         """A store cut short is refused or found damaged; it is no crash
         and no silent new beginning."""
@@ -358,6 +383,24 @@ class PrivilegeTest(SpooldTest):
                 self.assertTrue(root.startswith(daemon.spool), root)
                 if role == "listener":  # never sees the store
                     self.assertNotEqual(root, daemon.spool)
+
+    def test_spool_is_no_ladder(self):
+        """The spool belongs to the roles' user. Whatever a role that was
+        taken over puts there, the parent, which is root, does not write
+        through it."""
+        daemon = self.daemon()
+        victim = daemon.path("victim")
+        for name in ("hosts", "resolv.conf", "nsswitch.conf"):
+            with open(victim, "w") as file:
+                file.write("precious")
+            etc = os.path.join(daemon.spool, "etc")
+            shutil.rmtree(etc)
+            os.mkdir(etc)
+            os.symlink(victim, os.path.join(etc, name))
+            os.chown(etc, NOBODY, NOBODY)
+            daemon.reload()
+            with open(victim) as file:
+                self.assertEqual(file.read(), "precious", name)
 
     def test_no_inherited_descriptors(self):
         """A role holds no descriptor of another's business."""
@@ -441,7 +484,7 @@ class OrdinaryUserTest(SpooldTest):
     def test_privileged_port(self):
         """Said in words, with the address."""
         daemon = self.ordinary("c")
-        daemon.port = 25
+        daemon.listen = ["127.0.0.1:25"]
         with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as file:
             if int(file.read()) <= 25:
                 self.skipTest("port 25 is free to all here")

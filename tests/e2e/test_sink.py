@@ -52,7 +52,7 @@ class SinkTest(unittest.TestCase):
     def test_smtplib(self):
         with smtplib.SMTP("127.0.0.1", self.sink.port) as smtp:
             smtp.sendmail("a@b.test", ["c@d.test"], message())
-        self.assertEqual(len(self.sink.delivered), 1)
+        wait_for(lambda: len(self.sink.delivered) == 1)
 
     def test_pipelined(self):
         client = self.client()
@@ -87,6 +87,7 @@ class SinkTest(unittest.TestCase):
         client.expect(452, "RCPT TO:<e@f.test>")
         client.expect(250, "RCPT TO:<g@h.test>")
         self.assertEqual(client.data(b"x\r\n"), 250)
+        wait_for(lambda: self.sink.delivered)
         self.assertEqual(self.sink.delivered[0].recipients,
                          ["c@d.test", "g@h.test"])
         self.assertEqual(self.sink.delivered[0].refused, [("e@f.test", 452)])

@@ -6,6 +6,7 @@ ask."""
 import base64
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -156,6 +157,22 @@ class ReadTest(SpooldTest):
         answer = self.spoold.json("cat", message_id)
         self.assertEqual(answer["id"], message_id)
         self.assertEqual(base64.b64decode(answer["content"]), out)
+
+    def test_cat_on_a_terminal(self):
+        """Content cannot steer the operator's terminal."""
+        message_id = self.spoold.send(
+            content=b"S: x\r\n\r\na\x1b]0;title\x07b\x9bc\r\n")
+        master, slave = pty.openpty()
+        done = subprocess.run(
+            [os.path.join(BUILD, "spoolctl"), "-s", self.spoold.control,
+             "cat", message_id], stdout=slave, stderr=slave, timeout=30)
+        os.close(slave)
+        out = os.read(master, 65536)
+        os.close(master)
+        self.assertEqual(done.returncode, 0, out)
+        self.assertIn(b"title", out)
+        self.assertIsNone(re.search(rb"[\x00-\x08\x0b-\x0c\x0e-\x1f\x9b]",
+                                    out), out)
 
     def test_odd_bytes_stay_json_and_text(self):
         """A stranger's bytes break neither the JSON nor the terminal."""

@@ -79,7 +79,7 @@ class Load(threading.Thread):
 
 class KillTest(SpooldTest):
     def test_kills(self):
-        print("kill.py: KILL_SEED=%d KILLS=%d" % (SEED, KILLS),
+        print("\nnote: KILL_SEED=%d KILLS=%d" % (SEED, KILLS),
               file=sys.stderr, flush=True)
         self.rng = random.Random(SEED)
         daemon = self.daemon(targets={"office": {"connections": 4}},
@@ -177,7 +177,7 @@ class KillTest(SpooldTest):
                     (name, times))
                 longest = max(longest, min(map(abs, near)))
         counts = collections.Counter(what for _, what in self.kills)
-        print("kill.py: %d kills (%s), %d sent, %d acknowledged, "
+        print("note: %d kills (%s), %d sent, %d acknowledged, "
               "%d deliveries, %d of them twice (within %.0f ms of a "
               "death)" % (
                   len(self.kills),

