@@ -123,6 +123,7 @@ take_lock(int dir, const char *path, const struct parent_owner *owner,
 {
     const struct timespec step = {0, LOCK_STEP_MS * 1000000L};
     char pid[32] = "";
+    struct stat st;
     int fd =
         openat(dir, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 

@@ -40,12 +40,6 @@ static struct {
     bool started;
 } role;
 
-const struct role_entry *
-role_entry(enum role which)
-{
-    return which < ROLE_COUNT ? entries[which] : NULL;
-}
-
 /* --- privileges ---------------------------------------------------------- */
 
 static void

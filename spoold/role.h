@@ -36,8 +36,6 @@ struct role_entry {
 extern const struct role_entry listener_role, store_role, replay_role,
     control_role;
 
-/* The row of a role; NULL for the parent. */
-const struct role_entry *role_entry(enum role which);
 /* WATCH, which the parent understands as well. */
 void role_on_watch(struct peer_message *message);
 
