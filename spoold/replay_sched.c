@@ -288,6 +288,7 @@ on_ready(struct replay_sched *sched, const struct replay_event *event,
 {
     set_phase(sched, event->slot, PHASE_IDLE, now_ms);
     sched->open_failures = 0;
+    sched->open_ms = now_ms; /* what failed before says nothing any more */
     if (sched->state == TARGET_DOWN)
         go_returning(sched);
 }

@@ -322,6 +322,28 @@ test_one_failure_of_many(void **state)
     replay_sched_free(&scene.sched);
 }
 
+/* The first mail finds the target away on several connections at once; when
+ * it is back, that pause must not keep it to one. */
+static void
+test_failures_before_down_are_forgotten(void **state)
+{
+    struct scene scene = begin(TARGET_UP, 9);
+
+    (void)state;
+    scene.sched.limits.probe_min_ms = 100;
+    expect(&scene, "open0 open1 open2 open3");
+    for (size_t i = 0; i < 4; i++)
+        tell(&scene, REPLAY_FAILED, i);
+    expect(&scene, "down");
+    scene.now_ms += 200;
+    expect(&scene, "open0");
+    tell(&scene, REPLAY_READY, 0);
+    expect(&scene, "returning give0");
+    tell(&scene, REPLAY_DONE, 0);
+    expect(&scene, "up give0 open1 open2 open3");
+    replay_sched_free(&scene.sched);
+}
+
 static void
 test_all_break(void **state)
 {
@@ -764,6 +786,7 @@ main(void)
         cmocka_unit_test(test_returning_breaks),
         cmocka_unit_test(test_returning_refuses),
         cmocka_unit_test(test_one_failure_of_many),
+        cmocka_unit_test(test_failures_before_down_are_forgotten),
         cmocka_unit_test(test_all_break),
         cmocka_unit_test(test_hanging_session),
         cmocka_unit_test(test_operator),
