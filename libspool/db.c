@@ -5,6 +5,7 @@
  */
 #include "db.h"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <errno.h>
@@ -23,6 +24,9 @@
 #define MAP_BYTES_MIN (UINT64_C(1) << 30)
 /* LMDB says EIO where the disk is full; with less than this free it is. */
 #define FULL_BYTES (UINT64_C(8) << 20)
+/* How far the file is extended at a time, and not when room is short. */
+#define EXTEND_BYTES      (UINT64_C(1) << 20)
+#define EXTEND_ROOM_BYTES (UINT64_C(256) << 20)
 
 const char *const db_table_names[DB_TABLE_COUNT] = {
 #define X(name, key) #name,
@@ -287,6 +291,35 @@ db_free_bytes(struct db *db)
     if (fstatvfs(db->dir, &fs) != 0)
         return 0;
     return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+void
+db_extend(struct db *db)
+{
+    static const char zeros[EXTEND_BYTES];
+    MDB_envinfo info;
+    MDB_stat env;
+    struct stat st;
+    uint64_t end;
+    int fd;
+
+    if (mdb_env_info(db->env, &info) != 0 || mdb_env_stat(db->env, &env) != 0 ||
+        mdb_env_get_fd(db->env, &fd) != 0)
+        return;
+    end = ((uint64_t)info.me_last_pgno + 1) * env.ms_psize;
+    if (db->written == 0 && fstat(fd, &st) == 0)
+        db->written = (uint64_t)st.st_size;
+    if (db->written < end)
+        db->written = end;
+    if (db->written - end >= EXTEND_BYTES / 2 ||
+        db_free_bytes(db) < EXTEND_ROOM_BYTES)
+        return;
+    if (pwrite(fd, zeros, sizeof(zeros), (off_t)db->written) !=
+        (ssize_t)sizeof(zeros))
+        return;
+    sync_file_range(fd, (off_t)db->written, sizeof(zeros),
+                    SYNC_FILE_RANGE_WRITE);
+    db->written += sizeof(zeros);
 }
 
 /* --- transactions -------------------------------------------------------- */

@@ -41,6 +41,11 @@ uint64_t db_free_bytes(struct db *db);
  * full once stays long. Walks the list of free pages. */
 uint64_t db_free_in_file(struct db *db);
 
+/* Makes the file longer ahead of need, by written zeros: a commit that only
+ * overwrites syncs without the file system's own bookkeeping, which a lone
+ * client would wait for. Between transactions; failure does not matter. */
+void db_extend(struct db *db);
+
 enum db_result db_begin(struct db *db, struct db_txn **txn);
 /* Durable on DB_OK; otherwise nothing of it happened. Ends the txn. */
 enum db_result db_commit(struct db_txn **txn, struct why *why);

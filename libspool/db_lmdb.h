@@ -30,8 +30,9 @@ extern const char *const db_table_names[DB_TABLE_COUNT];
 struct db {
     MDB_env *env;
     MDB_dbi tables[DB_TABLE_COUNT];
-    MDB_txn *reader; /* reset between questions */
-    int dir;         /* the directory, for free space */
+    MDB_txn *reader;  /* reset between questions */
+    int dir;          /* the directory, for free space */
+    uint64_t written; /* length of the data file that was written before */
 };
 
 struct db_txn {

@@ -8,11 +8,17 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 2048
+/* Processes share a log: what is written in one call up to this size is not
+ * mixed with what others write (PIPE_BUF). */
+#define COLLECT_BYTES 4096
 
 static struct {
     const char *name;
     bool debug;
     int pid;
+    bool collecting;
+    size_t collected_len;
+    char collected[COLLECT_BYTES];
     bool journal; /* under systemd: <N> gives the severity (sd-daemon(3)) */
 } log_state = {.name = "spoold"};
 
@@ -43,8 +49,8 @@ log_pid(void)
     return log_state.pid != 0 ? log_state.pid : (int)getpid();
 }
 
-void
-log_line(const char *line, size_t len)
+static void
+log_write(const char *line, size_t len)
 {
     /* A log that cannot be written must not stop the mail. */
     while (len > 0) {
@@ -55,6 +61,37 @@ log_line(const char *line, size_t len)
         line += n;
         len -= (size_t)n;
     }
+}
+
+void
+log_collect(void)
+{
+    log_state.collecting = true;
+}
+
+void
+log_flush(void)
+{
+    if (log_state.collected_len > 0)
+        log_write(log_state.collected, log_state.collected_len);
+    log_state.collected_len = 0;
+}
+
+void
+log_line(const char *line, size_t len)
+{
+    if (!log_state.collecting) {
+        log_write(line, len);
+        return;
+    }
+    if (log_state.collected_len + len > COLLECT_BYTES)
+        log_flush();
+    if (len > COLLECT_BYTES) {
+        log_write(line, len);
+        return;
+    }
+    memcpy(log_state.collected + log_state.collected_len, line, len);
+    log_state.collected_len += len;
 }
 
 static void
@@ -72,6 +109,8 @@ log_va(int severity, const char *word, const char *format, va_list ap)
         n = (int)sizeof(line) - 2;
     line[n++] = '\n';
     log_line(line, (size_t)n);
+    if (severity <= 4)
+        log_flush();
 }
 
 #define LOG_WITH(severity, word)                                               \

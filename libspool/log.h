@@ -40,4 +40,10 @@ void bug(const char *format, ...)
 /* One line of len bytes that ends in '\n', written whole. */
 void log_line(const char *line, size_t len);
 
+/* From now on lines are collected and written by log_flush, at the end of a
+ * turn of the loop: one system call for many, and after the replies went
+ * out. Warnings and worse are written at once. */
+void log_collect(void);
+void log_flush(void);
+
 #endif

@@ -480,7 +480,6 @@ io_make(int fd, const struct io_handlers *handlers, void *arg)
     io->fd = fd;
     io->handlers = handlers;
     io->arg = arg;
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     /* Replies are collected here; the kernel need not wait as well. Fails
      * on a unix socket, where it means nothing. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

@@ -41,7 +41,7 @@ struct io_handlers {
     void (*on_end)(void *arg, enum io_end end);
 };
 
-/* Takes fd (sets it non-blocking). The handlers stay valid with the io. */
+/* Takes fd, which is non-blocking. The handlers stay valid with the io. */
 struct io *io_new(int fd, const struct io_handlers *handlers, void *arg);
 /* Starts a connection; failure comes through on_end. */
 struct io *io_connect(const struct sockaddr *to, socklen_t to_len,

@@ -54,6 +54,7 @@ loop_init(void)
     loop.base = event_base_new();
     if (loop.base == NULL)
         fatal("the event loop could not be set up");
+    log_collect();
 }
 
 struct event_base *
@@ -75,10 +76,12 @@ void
 loop_run(void)
 {
     loop_run_deferred();
+    log_flush();
     while (!loop.stopping) {
         if (event_base_loop(loop.base, EVLOOP_ONCE) < 0)
             fatal("the event loop failed");
         loop_run_deferred();
+        log_flush();
     }
 }
 

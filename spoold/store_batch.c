@@ -28,6 +28,8 @@
 /* One transaction's limits: LMDB keeps changed pages in memory. */
 #define BATCH_RECORDS 4096
 #define BATCH_BYTES   (UINT64_C(96) << 20)
+/* Batches up to this size are worth a longer file (db_extend). */
+#define EXTEND_RECORDS 8
 /* News for replay waits this long, or until it is this much. */
 #define ANNOUNCE_MS    2
 #define ANNOUNCE_BYTES (256 * 1024)
@@ -308,6 +310,14 @@ batch_announce(const struct store_apply *apply)
         send_announced(NULL);
 }
 
+/* After the answers left. A large batch does not wait for bookkeeping. */
+static void
+extend(void *arg)
+{
+    (void)arg;
+    db_extend(batch.db);
+}
+
 static void
 batch_run(void *arg)
 {
@@ -333,6 +343,8 @@ batch_run(void *arg)
     if (done)
         batch_announce(&apply);
     store_apply_free(&apply);
+    if (done && n <= EXTEND_RECORDS)
+        loop_defer(extend, NULL);
     if (batch.n > 0)
         batch_schedule();
 }
