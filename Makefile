@@ -22,7 +22,7 @@ FUZZ_CHECK_SECONDS ?= 3
 
 # --- packages -------------------------------------------------------------
 
-PACKAGES_build = gcc make pkg-config \
+PACKAGES_build = gcc libc6-dev make pkg-config \
     libconfuse-dev libevent-dev libjansson-dev liblmdb-dev libsodium-dev \
     libssl-dev libzstd-dev uthash-dev
 PACKAGES_npm   = $(shell command -v npm >/dev/null || echo npm)
