@@ -474,15 +474,11 @@ static struct io *
 io_make(int fd, const struct io_handlers *handlers, void *arg)
 {
     struct io *io = mem_alloc(sizeof(*io));
-    int on = 1;
 
     io->magic = IO_MAGIC;
     io->fd = fd;
     io->handlers = handlers;
     io->arg = arg;
-    /* Replies are collected here; the kernel need not wait as well. Fails
-     * on a unix socket, where it means nothing. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     io->readable =
         event_new(loop_base(), fd, EV_READ | EV_PERSIST, io_on_event, io);
     io->writable = event_new(loop_base(), fd, EV_WRITE, io_on_event, io);
@@ -518,11 +514,15 @@ io_connect(const struct sockaddr *to, socklen_t to_len,
     int fd =
         socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct io *io;
+    int on = 1;
 
     if (fd < 0) /* out of descriptors: an fd that fails its connect */
         fd = open("/", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         fatal("no descriptor for a connection: %s", strerror(errno));
+    /* Output is collected here; the kernel need not wait as well. Accepted
+     * sockets have it from the listening one. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     io = io_make(fd, handlers, arg);
     io->phase = IO_CONNECTING;
     if (connect(fd, to, to_len) != 0 && errno != EINPROGRESS) {
