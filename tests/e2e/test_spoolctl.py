@@ -362,7 +362,7 @@ class EventsTest(SpooldTest):
         daemon = self.daemon()
         _, lines = self.follow(daemon, "--jsonl")
         message_id = self.feed(daemon, lines)
-        wait_for(lambda: any(b"target-down" in line for line in list(lines)))
+        daemon.wait_target("down")
         daemon.sink.start()
 
         def of(event):

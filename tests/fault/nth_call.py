@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))), "e2e"))
 
 from client import Client, Closed  # noqa: E402
+from sink import Slow  # noqa: E402
 from spoold_test import (ROOT, SpooldTest, below_received,  # noqa: E402
                          header_field, main, message, pid_is_alive,
                          wait_for)
@@ -208,6 +209,7 @@ class DeliverTest(FaultTest):
             daemon.send(content=numbered(number))
         daemon.wait_target("down")
         self.orders.arm("store", n, how, error)
+        daemon.sink.on["DOT"] = Slow(0.02)  # an outcome a commit
         daemon.sink.start()
         wait_for(lambda: self.orders.hits or self.is_empty(daemon))
         self.check_store_did_not_pretend()
