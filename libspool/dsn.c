@@ -20,15 +20,6 @@
 /* --- bytes --------------------------------------------------------------- */
 
 static bool
-is_ascii(struct view v)
-{
-    for (size_t i = 0; i < v.len; i++)
-        if ((unsigned char)v.data[i] > 127)
-            return false;
-    return true;
-}
-
-static bool
 is_utf8(struct view v)
 {
     while (v.len > 0) {
@@ -254,7 +245,7 @@ add_address_xtext(struct buf *out, struct view address)
 static void
 add_final_recipient(struct buf *out, struct view address, bool utf8)
 {
-    if (is_ascii(address)) {
+    if (utf8_is_ascii(address)) {
         buf_add_text(out, "Final-Recipient: rfc822; ");
         add_clean(out, address, false);
     } else {
@@ -343,7 +334,7 @@ dsn_header_of(struct view content)
 bool
 dsn_is_utf8(const struct dsn *dsn)
 {
-    return !is_ascii(dsn->sender);
+    return !utf8_is_ascii(dsn->sender);
 }
 
 /* A Message-ID that can be repeated in References as it is. */
@@ -398,7 +389,7 @@ add_part(struct buf *out, const char *boundary, const char *type,
     bool good = has_good_lines(body);
 
     buf_addf(out, "--%s\r\nContent-Type: %s\r\n", boundary, type);
-    if (good && is_ascii(body)) {
+    if (good && utf8_is_ascii(body)) {
         buf_add_text(out, "\r\n");
         buf_add_view(out, body);
     } else if (good && may_8bit && is_utf8(body)) {
@@ -434,7 +425,7 @@ void
 dsn_write(const struct dsn *dsn, struct buf *out)
 {
     bool utf8 = dsn_is_utf8(dsn);
-    bool global = utf8 && !is_ascii(dsn->header) && is_utf8(dsn->header);
+    bool global = utf8 && !utf8_is_ascii(dsn->header) && is_utf8(dsn->header);
     struct buf people = {0}, programs = {0};
     char boundary[48];
 
@@ -443,8 +434,8 @@ dsn_write(const struct dsn *dsn, struct buf *out)
     choose_boundary(dsn, buf_view(&people), buf_view(&programs), boundary);
     add_header(out, dsn, boundary);
     add_part(out, boundary,
-             is_ascii(buf_view(&people)) ? "text/plain; charset=us-ascii"
-                                         : "text/plain; charset=utf-8",
+             utf8_is_ascii(buf_view(&people)) ? "text/plain; charset=us-ascii"
+                                              : "text/plain; charset=utf-8",
              buf_view(&people), utf8);
     add_part(out, boundary,
              utf8 ? "message/global-delivery-status"

@@ -31,12 +31,6 @@ log_init(const char *name, bool debug)
     log_state.journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
-bool
-log_is_debug(void)
-{
-    return log_state.debug;
-}
-
 const char *
 log_name(void)
 {

@@ -21,7 +21,6 @@
 
 /* Name is shown in each line ("store"); it is not copied. */
 void log_init(const char *name, bool debug);
-bool log_is_debug(void);
 const char *log_name(void);
 int log_pid(void); /* as it was at log_init */
 

@@ -51,6 +51,15 @@ utf8_decode(struct view text, uint32_t *character)
     return lead->follow + 1;
 }
 
+bool
+utf8_is_ascii(struct view text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] > 127)
+            return false;
+    return true;
+}
+
 uint32_t
 utf8_take(struct view *text)
 {

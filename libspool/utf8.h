@@ -14,6 +14,7 @@
 
 #define UTF8_REPLACEMENT 0xfffdu /* shown in place of what is not UTF-8 */
 
+bool utf8_is_ascii(struct view text); /* nothing over 127 */
 /* Takes one character off the front of *text, which must not be empty. Where
  * there is none, takes one byte and gives UTF8_REPLACEMENT. */
 uint32_t utf8_take(struct view *text);

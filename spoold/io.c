@@ -594,12 +594,6 @@ io_start_tls(struct io *io, struct tls *tls)
     return 0;
 }
 
-bool
-io_is_tls(const struct io *io)
-{
-    return io->phase == IO_TLS;
-}
-
 const char *
 io_tls_name(const struct io *io)
 {

@@ -74,7 +74,6 @@ void io_set_timeout(struct io *io, uint64_t ms);
  * (the STARTTLS injection family, CVE-2011-0411, is closed here). The 220
  * must have been written before; it is flushed first. */
 int io_start_tls(struct io *io, struct tls *tls);
-bool io_is_tls(const struct io *io);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", "" without TLS. */
 const char *io_tls_name(const struct io *io);
 

@@ -102,7 +102,6 @@ void replay_target_event(struct replay_target *target,
                          bool accepted, const char *reason);
 /* There may be something to do: runs the scheduler at the end of the turn. */
 void replay_target_run(struct replay_target *target);
-void replay_target_run_all(void);
 /* The next message for the busy session in slot, if it may have one already;
  * it reports REPLAY_AHEAD when it begins. */
 struct replay_job *replay_target_ahead(struct replay_target *target,

@@ -23,6 +23,7 @@
 #include "loop.h"
 #include "mem.h"
 #include "stats.h"
+#include "utf8.h"
 
 /* Content of one connection in our memory: the store is read again when this
  * much has gone. */
@@ -73,15 +74,6 @@ reply_reason(const struct replay_session *session)
 
 /* --- what can be known beforehand ---------------------------------------- */
 
-static bool
-is_ascii(struct view v)
-{
-    for (size_t i = 0; i < v.len; i++)
-        if ((unsigned char)v.data[i] > 127)
-            return false;
-    return true;
-}
-
 /* Our own rows; but a line end in an address would be a command. */
 static bool
 is_one_word(struct view address)
@@ -103,10 +95,10 @@ needs_utf8(const struct replay_job *job)
 
     if (!(message->flags & MESSAGE_UTF8))
         return false;
-    if (!is_ascii(message->sender) ||
+    if (!utf8_is_ascii(message->sender) ||
         replay_content_header(job->key.id, &header, NULL) != 0)
         return true;
-    ascii = is_ascii(buf_view(&header));
+    ascii = utf8_is_ascii(buf_view(&header));
     buf_free(&header);
     return !ascii;
 }
@@ -136,7 +128,7 @@ rule_out(struct replay_session *session, struct replay_job *job)
                      " bytes, the server takes %" PRIu64,
                      message->size, size_max);
             replay_try_say(attempt, SAID_US, 552, view_of(text));
-        } else if (all_utf8 || (no_utf8 && !is_ascii(recipient))) {
+        } else if (all_utf8 || (no_utf8 && !utf8_is_ascii(recipient))) {
             replay_try_say(attempt, SAID_US, 553,
                            VIEW("5.6.7 the message or its addresses need "
                                 "SMTPUTF8, which the server does not offer"));

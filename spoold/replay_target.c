@@ -400,13 +400,6 @@ replay_target_next(const struct replay_target *after)
 }
 
 void
-replay_target_run_all(void)
-{
-    for (struct replay_target *t = targets; t != NULL; t = t->hh.next)
-        replay_target_run(t);
-}
-
-void
 replay_target_probe(struct replay_target *target)
 {
     replay_target_event(target, REPLAY_PROBE, 0, false, NULL);

@@ -187,7 +187,7 @@ submit_rows(struct store_apply *apply, const struct proto_submit *submit,
 
     if (result == APPLY_OK)
         result = store_apply_db(
-            apply, db_put_message(apply->txn, submit->id, message));
+            apply, db_add_message(apply->txn, submit->id, message));
     if (result == APPLY_OK)
         result = put_deliveries(apply, submit, message);
     if (result != APPLY_OK)

@@ -61,7 +61,27 @@ def wait_for(condition, what="the condition", deadline=DEADLINE):
         pause = min(pause * 1.5, 0.1)
 
 
-_ports = itertools.count(random.randrange(20000, 29000))
+PORTS_FROM, PORTS_TO, PORTS_BLOCK = 20000, 29000, 450
+
+
+def ports_of_our_own():
+    """A block of ports no other test process uses. Two sockets that do not
+    listen may share a port, so binding alone would not tell. The name is
+    ours as long as this process lives."""
+    blocks = list(range(PORTS_FROM, PORTS_TO, PORTS_BLOCK))
+    random.shuffle(blocks)
+    for first in blocks:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind("\0spoold-test-ports-%d" % first)
+        except OSError:
+            claim.close()
+            continue
+        return claim, itertools.cycle(range(first, first + PORTS_BLOCK))
+    raise RuntimeError("all blocks of ports are in use")
+
+
+_claim, _ports = ports_of_our_own()
 
 
 def free_port():
