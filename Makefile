@@ -70,9 +70,14 @@ SRCS_libspool = \
     libspool/conf_check.c \
     libspool/body.c \
     libspool/dsn.c \
+    libspool/ledger_chain.c \
     libspool/db.c \
+    libspool/db_rows.c \
     libspool/db_write.c \
+    libspool/db_ledger.c \
+    libspool/db_sieve.c \
     libspool/db_read.c \
+    libspool/db_read_rows.c \
     libspool/query.c \
 
 SRCS_spoold = \
@@ -96,6 +101,8 @@ SRCS_spoold = \
     spoold/store_batch.c \
     spoold/store_apply.c \
     spoold/store_submit.c \
+    spoold/store_delivery.c \
+    spoold/store_refs.c \
     spoold/replay.c \
     spoold/replay_target.c \
     spoold/replay_sched.c \
@@ -143,6 +150,7 @@ UNIT_TESTS = \
     recipients \
     conf \
     db \
+    db_rows \
     store_apply \
     line \
     addr \

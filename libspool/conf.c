@@ -7,6 +7,7 @@
  */
 #include "conf.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +155,26 @@ load_hostname(struct load *load)
         load->conf.hostname = conf_kept_lower(&load->kept, view);
 }
 
+/* Beside the configuration: not in the spool, so that whoever takes the
+ * spool away has not got the key with it. */
+static void
+load_key_file(struct load *load, const char *path)
+{
+    char absolute[PATH_MAX];
+    struct buf name = {0};
+    char *end;
+
+    if (load->conf.key_file.len > 0)
+        return;
+    if (realpath(path, absolute) == NULL ||
+        (end = strrchr(absolute, '/')) == NULL)
+        return;
+    *end = '\0';
+    buf_addf(&name, "%s/spool.key", absolute);
+    load->conf.key_file = buf_view(&name);
+    conf_kept_add(&load->kept, name.data);
+}
+
 static void
 load_return_targets(struct conf *conf)
 {
@@ -265,12 +286,13 @@ conf_free(struct conf **conf)
 }
 
 static struct conf *
-load_finish(struct load *load, struct why *why)
+load_finish(struct load *load, const char *path, struct why *why)
 {
     struct buf bytes = {0};
     struct conf *conf;
 
     load_hostname(load);
+    load_key_file(load, path);
     load_return_targets(&load->conf);
     load_sort(&load->conf);
     if (conf_rules_check(load->tree, &load->conf, why) != 0)
@@ -291,7 +313,7 @@ conf_load(const char *path, struct why *why)
     if (tree == NULL)
         return NULL;
     if (load_sections(&load, why) == 0)
-        conf = load_finish(&load, why);
+        conf = load_finish(&load, path, why);
     record_clear(conf_record(), &load.conf);
     conf_kept_free(&load.kept);
     conf_tree_free(&tree);

@@ -48,6 +48,7 @@ struct conf_domain {
     uint64_t recipients;       /* enum conf_recipients */
     struct view recipient_file;
     uint64_t hold_for_ms;
+    uint64_t share;         /* percent of the spool, 0: domain_share */
     uint64_t warn_after_ms; /* 0: no delay notices */
 };
 
@@ -67,16 +68,20 @@ struct conf {
     uint64_t connections;
     uint64_t connections_per_client;
     uint64_t reserve;
-    uint64_t memory; /* content under way in the listener */
-    uint64_t errors; /* bad commands before a session is ended */
-    uint64_t hops;   /* Received fields before it is a loop */
+    uint64_t memory;       /* content under way in the listener */
+    uint64_t domain_share; /* percent of the spool for one domain */
+    uint64_t errors;       /* bad commands before a session is ended */
+    uint64_t hops;         /* Received fields before it is a loop */
     uint64_t command_timeout_ms;
     uint64_t data_timeout_ms;
     uint64_t drain_ms; /* how long an orderly stop may take */
 
     uint64_t compression; /* store { compression } and so on */
     uint64_t seal;
+    struct view key_file; /* never empty: a default was put in its place */
     uint64_t keep_delivered_ms;
+    uint64_t keep_ledger_ms;
+    uint64_t compact; /* by itself, when much of the file is free */
 
     char *memory_block; /* what the views point into */
 };

@@ -43,6 +43,7 @@ X(DOMAIN, "return-target",           TEXT,      conf_domain, return_target,     
 X(DOMAIN, "recipients",              CHOICE,    conf_domain, recipients,              "any",                 "any list", "learned verify", "which recipients exist")
 X(DOMAIN, "recipient-file",          PATH,      conf_domain, recipient_file,          "",                    "",         "",   "the list of recipients")
 X(DOMAIN, "hold-for",                TIME,      conf_domain, hold_for_ms,             "30d",                 "1s",       "3650d", "how long a message is held while the target can be reached")
+X(DOMAIN, "share",                   NUM,       conf_domain, share,                   "0",                   "0",        "100", "percent of the spool its mail may take; 0: domain-share")
 X(DOMAIN, "warn-after",              TIME,      conf_domain, warn_after_ms,           "0",                   "0",        "0",  "when a sender is told of a delay")
 
 X(LIMIT,  "message-size",            SIZE,      conf,        message_size,            "50M",                 "1K",       "2G", "content of one message")
@@ -51,13 +52,17 @@ X(LIMIT,  "connections",             NUM,       conf,        connections,       
 X(LIMIT,  "connections-per-client",  NUM,       conf,        connections_per_client,  "50",                  "1",        "100000", "connections at a time from one address")
 X(LIMIT,  "reserve",                 SIZE,      conf,        reserve,                 "1G",                  "1M",       "1T", "free space below which new mail is refused for now")
 X(LIMIT,  "memory",                  SIZE,      conf,        memory,                  "64M",                 "1M",       "64G", "content under way that the listener may hold in memory")
+X(LIMIT,  "domain-share",            NUM,       conf,        domain_share,            "75",                  "1",        "100", "percent of the spool the mail of one domain may take, where there are several")
 X(LIMIT,  "errors",                  NUM,       conf,        errors,                  "20",                  "1",        "1000", "bad commands before a session is ended")
 X(LIMIT,  "hops",                    NUM,       conf,        hops,                    "100",                 "1",        "1000", "Received fields before a message counts as a loop")
 X(LIMIT,  "command-timeout",         TIME,      conf,        command_timeout_ms,      "5m",                  "100ms",    "1h", "how long a client may take for its next command")
 X(LIMIT,  "data-timeout",            TIME,      conf,        data_timeout_ms,         "5m",                  "100ms",    "1h", "how long a client may pause within a message")
 X(LIMIT,  "drain",                   TIME,      conf,        drain_ms,                "30s",                 "0",        "1h", "how long an orderly stop may take")
 
-X(STORE,  "compression",             NUM,       conf,        compression,             "3",                   "1",        "9",  "level of zstd: higher is smaller and slower")
-X(STORE,  "seal",                    FLAG,      conf,        seal,                    "false",               "false",    "true", "encryption of what is held")
+X(STORE,  "compression",             NUM,       conf,        compression,             "3",                   "0",        "9",  "level of zstd: higher is smaller and slower; 0: none")
+X(STORE,  "seal",                    FLAG,      conf,        seal,                    "true",                "true false", "",   "encryption of what is held")
+X(STORE,  "key-file",                PATH,      conf,        key_file,                "",                    "",         "",   "the spool's secret keys; spool.key beside the configuration when absent")
 X(STORE,  "keep-delivered",          TIME,      conf,        keep_delivered_ms,       "3d",                  "0",        "3650d", "how long a message is kept after its last delivery ended")
+X(STORE,  "keep-ledger",             TIME,      conf,        keep_ledger_ms,          "400d",                "1h",       "36500d", "how long entries of the ledger are kept")
+X(STORE,  "compact",                 FLAG,      conf,        compact,                 "true",                "true false", "",   "giving room back to the system after a large outage")
 /* clang-format on */

@@ -10,8 +10,8 @@
 #include "mem.h"
 #include "num.h"
 
-static char *
-kept_add(struct conf_kept *kept, char *text)
+char *
+conf_kept_add(struct conf_kept *kept, char *text)
 {
     if ((kept->count & (kept->count - 1)) == 0) /* grows at powers of two */
         kept->texts =
@@ -33,7 +33,7 @@ conf_kept_free(struct conf_kept *kept)
 struct view
 conf_kept_lower(struct conf_kept *kept, struct view text)
 {
-    char *lower = kept_add(kept, mem_copy(text.data, text.len));
+    char *lower = conf_kept_add(kept, mem_copy(text.data, text.len));
 
     addr_lower(text, lower);
     return (struct view){lower, text.len};
@@ -79,7 +79,7 @@ value_path(const struct value *value, void *at, struct why *why)
     buf_addf(&path, "%s/%.*s", value->directory, (int)value->text.len,
              value->text.data);
     *(struct view *)at = buf_view(&path);
-    kept_add(value->kept, path.data);
+    conf_kept_add(value->kept, path.data);
     return 0;
 }
 

@@ -14,6 +14,8 @@ struct conf_kept {
     size_t count;
 };
 void conf_kept_free(struct conf_kept *kept);
+/* Takes text, which malloc made; returns it. */
+char *conf_kept_add(struct conf_kept *kept, char *text);
 /* A copy of text in ASCII lower case. */
 struct view conf_kept_lower(struct conf_kept *kept, struct view text);
 

@@ -77,3 +77,28 @@ ctl_check(enum ctl_command command, size_t n_arguments, struct why *why)
                     row->words, *row->arguments != '\0' ? " " : "",
                     row->arguments);
 }
+
+static const struct ctl_option_row options[CTL_OPTION_COUNT] = {
+#define X(NAME, name, takes_value) [CTL_OPTION_##NAME] = {name, takes_value},
+#include "ctl_option_table.h"
+#undef X
+};
+
+const struct ctl_option_row *
+ctl_option_row(enum ctl_option option)
+{
+    return &options[option];
+}
+
+bool
+ctl_has_option(enum ctl_command command, enum ctl_option option)
+{
+    const char *name = options[option].name;
+    const char *found = strstr(rows[command].arguments, name);
+    char behind;
+
+    if (found == NULL)
+        return false;
+    behind = found[strlen(name)];
+    return behind == ' ' || behind == ']' || behind == '\0';
+}

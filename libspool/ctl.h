@@ -25,6 +25,18 @@ enum ctl_command {
     CTL_COUNT
 };
 
+enum ctl_option {
+#define X(NAME, name, takes_value) CTL_OPTION_##NAME,
+#include "ctl_option_table.h"
+#undef X
+    CTL_OPTION_COUNT
+};
+
+struct ctl_option_row {
+    const char *name; /* "--dry-run" */
+    bool takes_value;
+};
+
 struct ctl_row {
     const char *words;
     const char *arguments;
@@ -42,5 +54,9 @@ enum ctl_command ctl_find(const struct view *words, size_t n, size_t *used,
                           struct why *why);
 /* 0, or -1 and how the command is to be written. */
 int ctl_check(enum ctl_command command, size_t n_arguments, struct why *why);
+
+const struct ctl_option_row *ctl_option_row(enum ctl_option option);
+/* Does the command's row name the option among its arguments? */
+bool ctl_has_option(enum ctl_command command, enum ctl_option option);
 
 #endif

@@ -29,7 +29,12 @@
 #define EXTEND_ROOM_BYTES (UINT64_C(256) << 20)
 
 const char *const db_table_names[DB_TABLE_COUNT] = {
-#define X(name, key) #name,
+#define X(name, form, key) #name,
+    DB_TABLES(X)
+#undef X
+};
+const enum db_form db_table_forms[DB_TABLE_COUNT] = {
+#define X(name, form, key) DB_FORM_##form,
     DB_TABLES(X)
 #undef X
 };
@@ -65,12 +70,29 @@ db_key_id_n(struct db_key *key, uint64_t id, uint64_t n)
 }
 
 void
+db_key_part(struct db_key *key, uint64_t id, uint64_t n, unsigned part)
+{
+    db_key_id(key, id);
+    key_add32(key, n << 8 | part);
+}
+
+void
 db_key_later(struct db_key *key, uint64_t when_ms, uint64_t id, uint64_t n)
 {
     key->len = 0;
     key_add64(key, when_ms);
     key_add64(key, id);
     key_add32(key, n);
+}
+
+void
+db_key_name(struct db_key *key, struct view name)
+{
+    if (name.len > DB_FLOW_MAX)
+        bug("a name of %zu bytes as a key", name.len);
+    if (name.len > 0)
+        memcpy(key->bytes, name.data, name.len);
+    key->len = name.len;
 }
 
 static int
@@ -379,11 +401,14 @@ enum db_result
 db_commit(struct db_txn **txn, struct why *why)
 {
     struct db *db = (*txn)->db;
-    int rc;
+    int rc = db_sieve_flush(*txn);
 
     if ((*txn)->ledger != NULL)
         mdb_cursor_close((*txn)->ledger);
-    rc = mdb_txn_commit((*txn)->mdb);
+    if (rc == 0)
+        rc = mdb_txn_commit((*txn)->mdb);
+    else
+        mdb_txn_abort((*txn)->mdb);
     if (rc != 0)
         why_text(why, "commit: %s", mdb_strerror(rc));
     txn_free(txn);

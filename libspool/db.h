@@ -13,20 +13,23 @@
 #ifndef SPOOL_DB_H
 #define SPOOL_DB_H
 
+#include "ledger_chain.h"
 #include "message.h"
+#include "sieve.h"
 
 struct db;
 struct db_txn;
 
 /* The format of the tables this code reads and writes. */
-#define DB_FORMAT 1
+#define DB_FORMAT 2
 
 enum db_result {
     DB_OK = 0,
-    DB_FAILED = -1, /* the disk or the file failed: do not go on */
-    DB_FULL = -2,   /* no room; nothing changed, deletions may still work */
-    DB_NONE = -3,   /* there is no such row */
-    DB_EXISTS = -4, /* there is one already */
+    DB_FAILED = -1,  /* the disk or the file failed: do not go on */
+    DB_FULL = -2,    /* no room; nothing changed, deletions may still work */
+    DB_NONE = -3,    /* there is no such row */
+    DB_EXISTS = -4,  /* there is one already */
+    DB_DAMAGED = -5, /* the row is not what was written; others may be */
 };
 
 /* Opens or creates the store in dir. NULL and a reason where it is newer
@@ -63,6 +66,8 @@ enum db_result db_get_message(struct db_txn *txn, uint64_t id,
                               struct message *message);
 enum db_result db_del_message(struct db_txn *txn, uint64_t id);
 
+/* A piece becomes one or more rows: whole pages, and a rest that shares
+ * pages with others (spool.5). */
 enum db_result db_put_piece(struct db_txn *txn, uint64_t id, uint64_t n,
                             struct view piece);
 enum db_result db_del_pieces(struct db_txn *txn, uint64_t id);
@@ -97,15 +102,58 @@ enum db_result db_get_health(struct db_txn *txn, struct view name,
 enum db_result db_put_health(struct db_txn *txn,
                              const struct target_health *health);
 
-/* Appends with the next number. */
+/* Appends with the next number and goes on with the chain. */
 enum db_result db_add_ledger(struct db_txn *txn,
                              const struct ledger_entry *entry);
+/* The number of the last entry, 0: none yet. */
+enum db_result db_ledger_seq(struct db_txn *txn, uint64_t *seq);
+/* Removes entries from the front, up to seq, at most max of them. */
+enum db_result db_trim_ledger(struct db_txn *txn, uint64_t seq, size_t max,
+                              size_t *removed);
+
+/* Rows with a name or a number as key. get copies nothing. */
+enum db_result db_get_data_key(struct db_txn *txn, uint64_t id,
+                               struct data_key *row);
+enum db_result db_put_data_key(struct db_txn *txn, const struct data_key *row);
+enum db_result db_del_data_key(struct db_txn *txn, uint64_t id);
+/* The row with the smallest id not below *id; *id is set to it. */
+enum db_result db_next_data_key(struct db_txn *txn, uint64_t *id,
+                                struct data_key *row);
+enum db_result db_get_dictionary(struct db_txn *txn, uint64_t id,
+                                 struct dictionary_row *row);
+enum db_result db_put_dictionary(struct db_txn *txn,
+                                 const struct dictionary_row *row);
+enum db_result db_del_dictionary(struct db_txn *txn, uint64_t id);
+enum db_result db_get_share(struct db_txn *txn, struct view domain,
+                            struct domain_share *row);
+enum db_result db_put_share(struct db_txn *txn, struct view domain,
+                            const struct domain_share *row);
+enum db_result db_del_share(struct db_txn *txn, struct view domain);
+enum db_result db_put_checkpoint(struct db_txn *txn,
+                                 const struct checkpoint *row);
+/* Appends with the next number. */
+enum db_result db_add_aside(struct db_txn *txn, const struct aside_row *row);
+/* A row as it is, by the name of its table: for check and its repairs. Value
+ * is valid until the next change. */
+enum db_result db_get_raw(struct db_txn *txn, struct view table,
+                          struct view key, struct view *value);
+enum db_result db_del_raw(struct db_txn *txn, struct view table,
+                          struct view key);
+
+/* Appends a message's signature to the last block of sieve; *block is where
+ * it went (message.block). */
+enum db_result db_sieve_add(struct db_txn *txn, uint64_t id,
+                            const struct sieve *sieve, uint64_t *block);
+/* The message is gone. */
+enum db_result db_sieve_drop(struct db_txn *txn, uint64_t block, uint64_t id);
 
 /* Sums kept with the rows, in the same transaction. */
 struct db_totals {
     uint64_t held;        /* messages with an open delivery */
     uint64_t held_stored; /* their bytes in the body table */
     uint64_t floor_ms;    /* the latest time of an id that was used */
+    uint64_t seq;         /* of the last entry of the ledger */
+    struct view head;     /* the chain's hash there (LEDGER_HASH bytes) */
 };
 enum db_result db_get_totals(struct db_txn *txn, struct db_totals *totals);
 enum db_result db_put_totals(struct db_txn *txn,

@@ -8,23 +8,33 @@
 #include "bytes.h"
 #include "db.h"
 
-/* The tables, once: X(name, "what the key is"). spool.5 describes them. */
+/* The tables, once: X(name, form, "what the key is"). spool.5 describes them.
+ * The form of the values: CHECKED four check bytes and a record, CHAINED the
+ * ledger's, KEYS none, BYTES as they are. */
 #define DB_TABLES(X)                                                           \
-    X(message, "id")                                                           \
-    X(body, "id, n")                                                           \
-    X(delivery, "id, n")                                                       \
-    X(ready, "target, flow, id, n")                                            \
-    X(later, "time, id, n")                                                    \
-    X(target, "name")                                                          \
-    X(ledger, "seq")                                                           \
-    X(setting, "name")
+    X(message, CHECKED, "id")                                                  \
+    X(body, BYTES, "id, n << 8 | part")                                        \
+    X(delivery, CHECKED, "id, n")                                              \
+    X(ready, KEYS, "target, flow, id, n")                                      \
+    X(later, KEYS, "time, id, n")                                              \
+    X(target, CHECKED, "name")                                                 \
+    X(ledger, CHAINED, "seq")                                                  \
+    X(setting, CHECKED, "name")                                                \
+    X(key, CHECKED, "id")                                                      \
+    X(dictionary, CHECKED, "id")                                               \
+    X(domain, CHECKED, "name")                                                 \
+    X(sieve, BYTES, "number")                                                  \
+    X(checkpoint, CHECKED, "seq")                                              \
+    X(aside, CHECKED, "number")
 
 enum db_table {
-#define X(name, key) DB_##name,
+#define X(name, form, key) DB_##name,
     DB_TABLES(X)
 #undef X
         DB_TABLE_COUNT
 };
+enum db_form { DB_FORM_CHECKED, DB_FORM_BYTES, DB_FORM_KEYS, DB_FORM_CHAINED };
+extern const enum db_form db_table_forms[DB_TABLE_COUNT];
 extern const char *const db_table_names[DB_TABLE_COUNT];
 
 struct db {
@@ -35,25 +45,72 @@ struct db {
     uint64_t written; /* length of the data file that was written before */
 };
 
-struct db_txn {
-    struct db *db;
-    MDB_txn *mdb;
-    MDB_cursor *ledger; /* opened with the first entry */
-    uint64_t ledger_seq;
-    struct buf row; /* the value under construction */
-    int error;      /* LMDB's last */
-};
-
-/* LMDB's answer inside txn as ours; keeps it for db_reason. */
-enum db_result db_txn_result(struct db_txn *txn, int rc);
-
 struct db_key {
     size_t len;
     char bytes[DB_TARGET_MAX + DB_FLOW_MAX + 16];
 };
 _Static_assert(DB_TARGET_MAX + DB_FLOW_MAX + 16 <= 511, "LMDB's longest key");
 
+/* The block of sieve under change; written when another takes its place and
+ * at the commit. */
+#define DB_SIEVE_BYTES  4080 /* a page less LMDB's header */
+#define DB_SIEVE_HEADER 16
+#define DB_SIEVE_SLOT   (8 + 8 * SIEVE_WORDS)
+#define DB_SIEVE_SLOTS  ((DB_SIEVE_BYTES - DB_SIEVE_HEADER) / DB_SIEVE_SLOT)
+struct db_sieve_block {
+    uint64_t number; /* 0: none is loaded */
+    bool changed;
+    char bytes[DB_SIEVE_BYTES];
+};
+
+struct db_txn {
+    struct db *db;
+    MDB_txn *mdb;
+    MDB_cursor *ledger; /* opened with the first entry */
+    bool chain_known;   /* seq and head are set */
+    uint64_t seq;
+    char head[LEDGER_HASH];
+    struct db_sieve_block sieve;
+    struct buf row; /* the value under construction */
+    int error;      /* LMDB's last */
+};
+
+/* Check bytes in front of a row's record. */
+#define DB_CHECK 4
+void db_check(enum db_table table, struct view key, struct view record,
+              char check[DB_CHECK]);
+/* Appends the value of a row in a CHECKED table. */
+void db_row_encode(enum db_table table, struct view key,
+                   const struct record_type *type, const void *object,
+                   struct buf *out);
+/* 0, or -1: the check bytes or the record are wrong. */
+int db_row_decode(enum db_table table, struct view key, struct view value,
+                  const struct record_type *type, void *object);
+enum db_result db_row_put(struct db_txn *txn, enum db_table table,
+                          struct db_key *key, const struct record_type *type,
+                          const void *object, unsigned flags);
+enum db_result db_row_get(struct db_txn *txn, enum db_table table,
+                          struct db_key *key, const struct record_type *type,
+                          void *object);
+enum db_result db_bytes_put(struct db_txn *txn, enum db_table table,
+                            struct db_key *key, struct view value);
+enum db_result db_key_put(struct db_txn *txn, enum db_table table,
+                          struct db_key *key);
+enum db_result db_key_del(struct db_txn *txn, enum db_table table,
+                          struct db_key *key);
+/* A name as a key; bug() when it is too long. */
+void db_key_name(struct db_key *key, struct view name);
+/* Writes the block of sieve, if it was changed. */
+int db_sieve_flush(struct db_txn *txn);
+/* Loads seq and head of the chain from the totals. */
+enum db_result db_chain_load(struct db_txn *txn);
+
+/* LMDB's answer inside txn as ours; keeps it for db_reason. */
+enum db_result db_txn_result(struct db_txn *txn, int rc);
+
 void db_key_id(struct db_key *key, uint64_t id);
+/* The key of a part of piece n. */
+void db_key_part(struct db_key *key, uint64_t id, uint64_t n, unsigned part);
 void db_key_id_n(struct db_key *key, uint64_t id, uint64_t n);
 void db_key_later(struct db_key *key, uint64_t when_ms, uint64_t id,
                   uint64_t n);

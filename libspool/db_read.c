@@ -104,11 +104,14 @@ decode_message(uint64_t id, struct buf *rows, size_t message_len, size_t count,
                struct db_message *out, struct why *why)
 {
     struct view rest = view_skip(buf_view(rows), message_len);
+    struct db_key key;
 
     out->id = id;
     out->memory = rows->data;
-    if (record_decode(&message_record, (struct view){rows->data, message_len},
-                      &out->message, NULL) != 0)
+    db_key_id(&key, id);
+    if (db_row_decode(DB_message, (struct view){key.bytes, key.len},
+                      (struct view){rows->data, message_len}, &message_record,
+                      &out->message) != 0)
         return damaged("message", id, why);
     out->deliveries = mem_alloc(count * sizeof(*out->deliveries));
     out->n_deliveries = count;
@@ -117,9 +120,10 @@ decode_message(uint64_t id, struct buf *rows, size_t message_len, size_t count,
 
         record_take_varint(&rest, &out->deliveries[i].n);
         record_take_varint(&rest, &len);
-        if (record_decode(&delivery_record,
+        db_key_id_n(&key, id, out->deliveries[i].n);
+        if (db_row_decode(DB_delivery, (struct view){key.bytes, key.len},
                           (struct view){rest.data, (size_t)len},
-                          &out->deliveries[i].delivery, NULL) != 0)
+                          &delivery_record, &out->deliveries[i].delivery) != 0)
             return damaged("delivery", id, why);
         rest = view_skip(rest, (size_t)len);
     }
@@ -190,22 +194,43 @@ db_message_free(struct db_message *message)
     *message = (struct db_message){0};
 }
 
+/* All parts of piece n, one after the other. MDB_NOTFOUND: there is none. */
+static int
+collect_parts(MDB_cursor *cursor, uint64_t id, uint64_t n, struct buf *out)
+{
+    struct db_key key;
+    MDB_val k, v;
+    int rc;
+
+    db_key_part(&key, id, n, 0);
+    k = db_key_val(&key);
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_KEY);
+    for (unsigned part = 1; rc == 0; part++) {
+        buf_add_view(out, db_view(v));
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+        db_key_part(&key, id, n, part);
+        if (rc != 0 || k.mv_size != key.len ||
+            memcmp(k.mv_data, key.bytes, key.len) != 0)
+            return rc == MDB_NOTFOUND ? 0 : rc;
+    }
+    return rc;
+}
+
 int
 db_read_piece(struct db *db, uint64_t id, uint64_t n, struct buf *out,
               struct why *why)
 {
-    struct db_key key;
-    MDB_val k, v;
+    MDB_cursor *cursor;
     MDB_txn *txn;
     int rc;
 
     if (db_read_begin(db, &txn, why) != 0)
         return -1;
-    db_key_id_n(&key, id, n);
-    k = db_key_val(&key);
-    rc = mdb_get(txn, db->tables[DB_body], &k, &v);
-    if (rc == 0)
-        buf_add_view(out, db_view(v));
+    rc = mdb_cursor_open(txn, db->tables[DB_body], &cursor);
+    if (rc == 0) {
+        rc = collect_parts(cursor, id, n, out);
+        mdb_cursor_close(cursor);
+    }
     db_read_end(db);
     return answer(rc, why);
 }
@@ -308,6 +333,7 @@ db_read_health_after(struct db *db, const char *after,
                      struct why *why)
 {
     struct db_key key = {0};
+    struct buf name = {0};
     MDB_val k, v;
     MDB_cursor *cursor;
     MDB_txn *txn;
@@ -330,12 +356,16 @@ db_read_health_after(struct db *db, const char *after,
     if (rc == 0) {
         buf_reset(memory);
         buf_add_view(memory, db_view(v));
+        buf_add_view(&name, db_view(k));
     }
     db_read_end(db);
-    if (rc == 0 &&
-        record_decode(&target_health_record, buf_view(memory), out, NULL) != 0)
-        return why_text(why, "damaged row in target after \"%s\"", after);
-    return answer(rc, why);
+    if (rc == 0 && db_row_decode(DB_target, buf_view(&name), buf_view(memory),
+                                 &target_health_record, out) != 0)
+        rc = why_text(why, "damaged row in target after \"%s\"", after);
+    else
+        rc = answer(rc, why);
+    buf_free(&name);
+    return rc;
 }
 
 static uint64_t
@@ -349,18 +379,16 @@ entries_of(struct db *db, MDB_txn *txn, enum db_table table)
 int
 db_read_counts(struct db *db, struct db_counts *out, struct why *why)
 {
-    MDB_val k = db_val(VIEW("totals")), v;
+    struct buf memory = {0};
+    struct db_totals totals;
     MDB_envinfo info;
     MDB_stat stat;
     MDB_txn *txn;
-    struct db_totals totals = {0};
-    int rc;
+    int found = db_read_totals(db, &totals, &memory, why);
 
-    if (db_read_begin(db, &txn, why) != 0)
+    buf_free(&memory);
+    if (found < 0 || db_read_begin(db, &txn, why) != 0)
         return -1;
-    rc = mdb_get(txn, db->tables[DB_setting], &k, &v);
-    if (rc == 0 && record_decode(&db_totals_record, db_view(v), &totals, NULL))
-        rc = MDB_CORRUPTED;
     mdb_env_info(db->env, &info);
     mdb_env_stat(db->env, &stat);
     *out = (struct db_counts){
@@ -375,7 +403,7 @@ db_read_counts(struct db *db, struct db_counts *out, struct why *why)
         .file_bytes = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize,
     };
     db_read_end(db);
-    return rc == MDB_NOTFOUND ? 1 : answer(rc, why);
+    return 1;
 }
 
 /* Walks later from its start; purges only takes those rows. */
@@ -510,7 +538,8 @@ walk_ids(MDB_cursor *cursor, uint64_t after_id, bool held_only, size_t *rows,
             return rc;
         *id = bytes_get64(k.mv_data);
         if (!held_only ||
-            record_decode(&message_record, db_view(v), &message, NULL) != 0 ||
+            db_row_decode(DB_message, db_view(k), db_view(v), &message_record,
+                          &message) != 0 ||
             message.finished_ms == 0)
             return 0;
         op = MDB_NEXT;

@@ -11,6 +11,7 @@
 
 #include "buf.h"
 #include "message.h"
+#include "sieve.h"
 
 struct db;
 
@@ -74,6 +75,48 @@ int db_read_ready(struct db *db, struct view target,
 int db_read_health_after(struct db *db, const char *after,
                          struct target_health *out, struct buf *memory,
                          struct why *why);
+
+/* Rows of the ledger from from_seq on, at most max of them, in order: fn is
+ * called for each inside the transaction with the row as it is (LEDGER_CHECK
+ * bytes and the record) and must not keep the view; false ends the walk. */
+typedef bool db_ledger_fn(void *arg, uint64_t seq, struct view value);
+int db_read_ledger(struct db *db, uint64_t from_seq, size_t max,
+                   db_ledger_fn *fn, void *arg, struct why *why);
+/* The checkpoint with the smallest seq above after_seq; the views point into
+ * memory. */
+int db_read_checkpoint_after(struct db *db, uint64_t after_seq,
+                             struct checkpoint *out, struct buf *memory,
+                             struct why *why);
+/* The totals with the head of the ledger's chain. */
+struct db_totals;
+int db_read_totals(struct db *db, struct db_totals *out, struct buf *memory,
+                   struct why *why);
+
+/* The row of that id, or with the smallest id above after_id. */
+int db_read_data_key(struct db *db, uint64_t id, struct data_key *out,
+                     struct buf *memory, struct why *why);
+int db_read_data_key_after(struct db *db, uint64_t after_id,
+                           struct data_key *out, struct buf *memory,
+                           struct why *why);
+int db_read_dictionary(struct db *db, uint64_t id, struct dictionary_row *out,
+                       struct buf *memory, struct why *why);
+int db_read_dictionary_after(struct db *db, uint64_t after_id,
+                             struct dictionary_row *out, struct buf *memory,
+                             struct why *why);
+/* What the domains take of the spool, by name (after: empty first); the name
+ * goes to domain (DB_FLOW_MAX bytes at the most). */
+int db_read_share_after(struct db *db, struct view after, struct buf *domain,
+                        struct domain_share *out, struct why *why);
+int db_read_aside_after(struct db *db, uint64_t after, uint64_t *number,
+                        struct aside_row *out, struct buf *memory,
+                        struct why *why);
+
+/* Ids whose signature passes mask, in the order in which the messages came
+ * to the store: up to max of them; looks at *blocks blocks at the most and
+ * leaves how many are left. *cursor is 0 at first. Returns the number of ids;
+ * it is the end when *cursor is UINT64_MAX. -1: the store failed. */
+int db_read_sieve(struct db *db, const struct sieve *mask, uint64_t *cursor,
+                  size_t *blocks, uint64_t *ids, size_t max, struct why *why);
 
 struct db_counts {
     uint64_t held;        /* messages with an open delivery */

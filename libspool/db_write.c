@@ -8,54 +8,15 @@
 #include "db_lmdb.h"
 #include "log.h"
 
-/* --- rows ---------------------------------------------------------------- */
+/* How a piece is cut into rows (spool.5). A row of up to DB_PART_MAX bytes
+ * lets four share a page of the table; LMDB gives rows above 2,018 bytes
+ * whole pages. */
+#define DB_PAGE        4096
+#define DB_PAGE_HEADER 16
+#define DB_PART_MAX    998
+#define DB_SHARE_MAX   3500
 
-static enum db_result
-row_put(struct db_txn *txn, enum db_table table, struct db_key *key,
-        const struct record_type *type, const void *object, unsigned flags)
-{
-    MDB_val k = db_key_val(key), v;
-
-    buf_reset(&txn->row);
-    record_encode(type, object, &txn->row);
-    v = db_val(buf_view(&txn->row));
-    return db_txn_result(
-        txn, mdb_put(txn->mdb, txn->db->tables[table], &k, &v, flags));
-}
-
-static enum db_result
-row_get(struct db_txn *txn, enum db_table table, struct db_key *key,
-        const struct record_type *type, void *object)
-{
-    MDB_val k = db_key_val(key), v;
-    int rc = mdb_get(txn->mdb, txn->db->tables[table], &k, &v);
-
-    if (rc != 0)
-        return db_txn_result(txn, rc);
-    if (record_decode(type, db_view(v), object, NULL) != 0) {
-        txn->error = MDB_CORRUPTED;
-        return DB_FAILED;
-    }
-    return DB_OK;
-}
-
-static enum db_result
-key_put(struct db_txn *txn, enum db_table table, struct db_key *key)
-{
-    MDB_val k = db_key_val(key), v = {0, NULL};
-
-    return db_txn_result(txn,
-                         mdb_put(txn->mdb, txn->db->tables[table], &k, &v, 0));
-}
-
-static enum db_result
-key_del(struct db_txn *txn, enum db_table table, struct db_key *key)
-{
-    MDB_val k = db_key_val(key);
-
-    return db_txn_result(txn,
-                         mdb_del(txn->mdb, txn->db->tables[table], &k, NULL));
-}
+/* --- messages ------------------------------------------------------------- */
 
 /* Deletes every row of table whose key starts with id. */
 static enum db_result
@@ -88,8 +49,8 @@ db_add_message(struct db_txn *txn, uint64_t id, const struct message *message)
     struct db_key key;
 
     db_key_id(&key, id);
-    return row_put(txn, DB_message, &key, &message_record, message,
-                   MDB_NOOVERWRITE);
+    return db_row_put(txn, DB_message, &key, &message_record, message,
+                      MDB_NOOVERWRITE);
 }
 
 enum db_result
@@ -98,7 +59,7 @@ db_put_message(struct db_txn *txn, uint64_t id, const struct message *message)
     struct db_key key;
 
     db_key_id(&key, id);
-    return row_put(txn, DB_message, &key, &message_record, message, 0);
+    return db_row_put(txn, DB_message, &key, &message_record, message, 0);
 }
 
 enum db_result
@@ -107,7 +68,7 @@ db_get_message(struct db_txn *txn, uint64_t id, struct message *message)
     struct db_key key;
 
     db_key_id(&key, id);
-    return row_get(txn, DB_message, &key, &message_record, message);
+    return db_row_get(txn, DB_message, &key, &message_record, message);
 }
 
 enum db_result
@@ -116,19 +77,41 @@ db_del_message(struct db_txn *txn, uint64_t id)
     struct db_key key;
 
     db_key_id(&key, id);
-    return key_del(txn, DB_message, &key);
+    return db_key_del(txn, DB_message, &key);
+}
+
+/* Length of the next part of a piece of which rest bytes are left: whole
+ * pages first, then parts that share pages with other rows, of about the
+ * same length. A rest that would fill most of a page has one to itself. */
+static size_t
+part_length(size_t rest)
+{
+    size_t whole = (rest + DB_PAGE_HEADER) / DB_PAGE * DB_PAGE;
+    size_t parts;
+
+    if (whole > 0)
+        return whole - DB_PAGE_HEADER;
+    if (rest > DB_SHARE_MAX)
+        return rest;
+    parts = (rest + DB_PART_MAX - 1) / DB_PART_MAX;
+    return (rest + parts - 1) / parts;
 }
 
 enum db_result
 db_put_piece(struct db_txn *txn, uint64_t id, uint64_t n, struct view piece)
 {
-    struct db_key key;
-    MDB_val k, v = db_val(piece);
+    enum db_result result = DB_OK;
 
-    db_key_id_n(&key, id, n);
-    k = db_key_val(&key);
-    return db_txn_result(
-        txn, mdb_put(txn->mdb, txn->db->tables[DB_body], &k, &v, 0));
+    for (unsigned part = 0; piece.len > 0 && result == DB_OK; part++) {
+        size_t len = part_length(piece.len);
+        struct db_key key;
+
+        db_key_part(&key, id, n, part);
+        result =
+            db_bytes_put(txn, DB_body, &key, (struct view){piece.data, len});
+        piece = view_skip(piece, len);
+    }
+    return result;
 }
 
 enum db_result
@@ -144,7 +127,7 @@ db_put_delivery(struct db_txn *txn, uint64_t id, uint64_t n,
     struct db_key key;
 
     db_key_id_n(&key, id, n);
-    return row_put(txn, DB_delivery, &key, &delivery_record, delivery, 0);
+    return db_row_put(txn, DB_delivery, &key, &delivery_record, delivery, 0);
 }
 
 enum db_result
@@ -154,7 +137,7 @@ db_get_delivery(struct db_txn *txn, uint64_t id, uint64_t n,
     struct db_key key;
 
     db_key_id_n(&key, id, n);
-    return row_get(txn, DB_delivery, &key, &delivery_record, delivery);
+    return db_row_get(txn, DB_delivery, &key, &delivery_record, delivery);
 }
 
 enum db_result
@@ -177,9 +160,10 @@ db_next_delivery(struct db_txn *txn, uint64_t id, uint64_t *n,
     if (rc != 0)
         return db_txn_result(txn, rc);
     *n = bytes_get32((const char *)k.mv_data + 8);
-    if (record_decode(&delivery_record, db_view(v), delivery, NULL) != 0) {
+    if (db_row_decode(DB_delivery, db_view(k), db_view(v), &delivery_record,
+                      delivery) != 0) {
         txn->error = MDB_CORRUPTED;
-        return DB_FAILED;
+        return DB_DAMAGED;
     }
     return DB_OK;
 }
@@ -198,7 +182,7 @@ db_put_ready(struct db_txn *txn, struct view target, struct view flow,
 
     if (db_key_ready(&key, target, flow, id, n) != 0)
         bug("a target or flow that does not fit a key");
-    return key_put(txn, DB_ready, &key);
+    return db_key_put(txn, DB_ready, &key);
 }
 
 enum db_result
@@ -209,7 +193,7 @@ db_del_ready(struct db_txn *txn, struct view target, struct view flow,
 
     if (db_key_ready(&key, target, flow, id, n) != 0)
         bug("a target or flow that does not fit a key");
-    return key_del(txn, DB_ready, &key);
+    return db_key_del(txn, DB_ready, &key);
 }
 
 enum db_result
@@ -218,7 +202,7 @@ db_put_later(struct db_txn *txn, uint64_t when_ms, uint64_t id, uint64_t n)
     struct db_key key;
 
     db_key_later(&key, when_ms, id, n);
-    return key_put(txn, DB_later, &key);
+    return db_key_put(txn, DB_later, &key);
 }
 
 enum db_result
@@ -227,16 +211,7 @@ db_del_later(struct db_txn *txn, uint64_t when_ms, uint64_t id, uint64_t n)
     struct db_key key;
 
     db_key_later(&key, when_ms, id, n);
-    return key_del(txn, DB_later, &key);
-}
-
-static void
-key_name(struct db_key *key, struct view name)
-{
-    if (name.len > DB_TARGET_MAX)
-        bug("a name of %zu bytes as a key", name.len);
-    memcpy(key->bytes, name.data, name.len);
-    key->len = name.len;
+    return db_key_del(txn, DB_later, &key);
 }
 
 enum db_result
@@ -245,8 +220,8 @@ db_get_health(struct db_txn *txn, struct view name,
 {
     struct db_key key;
 
-    key_name(&key, name);
-    return row_get(txn, DB_target, &key, &target_health_record, health);
+    db_key_name(&key, name);
+    return db_row_get(txn, DB_target, &key, &target_health_record, health);
 }
 
 enum db_result
@@ -254,70 +229,153 @@ db_put_health(struct db_txn *txn, const struct target_health *health)
 {
     struct db_key key;
 
-    key_name(&key, health->name);
-    return row_put(txn, DB_target, &key, &target_health_record, health, 0);
+    db_key_name(&key, health->name);
+    return db_row_put(txn, DB_target, &key, &target_health_record, health, 0);
 }
 
-/* The first entry of a transaction looks up where the ledger ends. */
-static int
-ledger_open(struct db_txn *txn)
+/* --- rows with a number or a name ----------------------------------------- */
+
+/* For the tables whose key is the id: get, put, del. */
+#define DB_ID_ROWS(name, table, type)                                          \
+    enum db_result db_get_##name(struct db_txn *txn, uint64_t id,              \
+                                 struct type *row)                             \
+    {                                                                          \
+        struct db_key key;                                                     \
+                                                                               \
+        db_key_id(&key, id);                                                   \
+        return db_row_get(txn, table, &key, &type##_record, row);              \
+    }                                                                          \
+    enum db_result db_put_##name(struct db_txn *txn, const struct type *row)   \
+    {                                                                          \
+        struct db_key key;                                                     \
+                                                                               \
+        db_key_id(&key, row->id);                                              \
+        return db_row_put(txn, table, &key, &type##_record, row, 0);           \
+    }                                                                          \
+    enum db_result db_del_##name(struct db_txn *txn, uint64_t id)              \
+    {                                                                          \
+        struct db_key key;                                                     \
+                                                                               \
+        db_key_id(&key, id);                                                   \
+        return db_key_del(txn, table, &key);                                   \
+    }
+
+DB_ID_ROWS(data_key, DB_key, data_key)
+DB_ID_ROWS(dictionary, DB_dictionary, dictionary_row)
+
+enum db_result
+db_next_data_key(struct db_txn *txn, uint64_t *id, struct data_key *row)
 {
+    struct db_key key;
     MDB_val k, v;
-    int rc =
-        mdb_cursor_open(txn->mdb, txn->db->tables[DB_ledger], &txn->ledger);
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(txn->mdb, txn->db->tables[DB_key], &cursor);
 
     if (rc != 0)
-        return rc;
-    rc = mdb_cursor_get(txn->ledger, &k, &v, MDB_LAST);
-    if (rc == 0 && k.mv_size == 8)
-        txn->ledger_seq = bytes_get64(k.mv_data);
-    return rc == MDB_NOTFOUND ? 0 : rc;
+        return db_txn_result(txn, rc);
+    db_key_id(&key, *id);
+    k = db_key_val(&key);
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+    mdb_cursor_close(cursor);
+    if (rc != 0)
+        return db_txn_result(txn, rc);
+    *id = k.mv_size == 8 ? bytes_get64(k.mv_data) : UINT64_MAX;
+    return db_row_decode(DB_key, db_view(k), db_view(v), &data_key_record,
+                         row) == 0
+               ? DB_OK
+               : DB_DAMAGED;
 }
 
 enum db_result
-db_add_ledger(struct db_txn *txn, const struct ledger_entry *entry)
+db_get_share(struct db_txn *txn, struct view domain, struct domain_share *row)
+{
+    struct db_key key;
+
+    db_key_name(&key, domain);
+    return db_row_get(txn, DB_domain, &key, &domain_share_record, row);
+}
+
+enum db_result
+db_put_share(struct db_txn *txn, struct view domain,
+             const struct domain_share *row)
+{
+    struct db_key key;
+
+    db_key_name(&key, domain);
+    return db_row_put(txn, DB_domain, &key, &domain_share_record, row, 0);
+}
+
+enum db_result
+db_del_share(struct db_txn *txn, struct view domain)
+{
+    struct db_key key;
+
+    db_key_name(&key, domain);
+    return db_key_del(txn, DB_domain, &key);
+}
+
+enum db_result
+db_add_aside(struct db_txn *txn, const struct aside_row *row)
 {
     struct db_key key;
     MDB_val k, v;
+    MDB_cursor *cursor;
+    uint64_t number = 0;
+    int rc = mdb_cursor_open(txn->mdb, txn->db->tables[DB_aside], &cursor);
+
+    if (rc != 0)
+        return db_txn_result(txn, rc);
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+    if (rc == 0 && k.mv_size == 8)
+        number = bytes_get64(k.mv_data);
+    mdb_cursor_close(cursor);
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return db_txn_result(txn, rc);
+    db_key_id(&key, number + 1);
+    return db_row_put(txn, DB_aside, &key, &aside_row_record, row, 0);
+}
+
+/* --- rows as they are -------------------------------------------------------
+ */
+
+static int
+table_named(struct view name)
+{
+    for (int t = 0; t < DB_TABLE_COUNT; t++)
+        if (view_equal(name, view_of(db_table_names[t])))
+            return t;
+    return -1;
+}
+
+enum db_result
+db_get_raw(struct db_txn *txn, struct view table, struct view key,
+           struct view *value)
+{
+    int t = table_named(table);
+    MDB_val k = db_val(key), v;
     int rc;
 
-    if (txn->ledger == NULL && (rc = ledger_open(txn)) != 0)
-        return db_txn_result(txn, rc);
-    db_key_id(&key, ++txn->ledger_seq);
-    k = db_key_val(&key);
-    buf_reset(&txn->row);
-    record_encode(&ledger_entry_record, entry, &txn->row);
-    v = db_val(buf_view(&txn->row));
-    return db_txn_result(txn, mdb_cursor_put(txn->ledger, &k, &v, MDB_APPEND));
-}
-
-static const struct record_field db_totals_fields[] = {
-    RECORD_NUM_FIELD(1, db_totals, held),
-    RECORD_NUM_FIELD(2, db_totals, held_stored),
-    RECORD_NUM_FIELD(3, db_totals, floor_ms),
-};
-RECORD_TYPE(db_totals);
-
-enum db_result
-db_get_totals(struct db_txn *txn, struct db_totals *totals)
-{
-    struct db_key key;
-    enum db_result result;
-
-    key_name(&key, VIEW("totals"));
-    result = row_get(txn, DB_setting, &key, &db_totals_record, totals);
-    if (result == DB_NONE) {
-        *totals = (struct db_totals){0};
-        return DB_OK;
-    }
-    return result;
+    if (t < 0)
+        return DB_NONE;
+    rc = db_sieve_flush(txn);
+    if (rc == 0)
+        rc = mdb_get(txn->mdb, txn->db->tables[t], &k, &v);
+    if (rc == 0)
+        *value = db_view(v);
+    return db_txn_result(txn, rc);
 }
 
 enum db_result
-db_put_totals(struct db_txn *txn, const struct db_totals *totals)
+db_del_raw(struct db_txn *txn, struct view table, struct view key)
 {
-    struct db_key key;
+    int t = table_named(table);
+    MDB_val k = db_val(key);
+    int rc;
 
-    key_name(&key, VIEW("totals"));
-    return row_put(txn, DB_setting, &key, &db_totals_record, totals, 0);
+    if (t < 0)
+        return DB_NONE;
+    rc = db_sieve_flush(txn);
+    if (rc == 0)
+        rc = mdb_del(txn->mdb, txn->db->tables[t], &k, NULL);
+    return db_txn_result(txn, rc);
 }

@@ -22,6 +22,12 @@ static const struct record_field message_fields[] = {
     RECORD_VIEW_FIELD(14, message, subject),
     RECORD_VIEW_FIELD(15, message, message_id),
     RECORD_NUM_FIELD(16, message, finished_ms),
+    RECORD_NUM_FIELD(17, message, key),
+    RECORD_NUM_FIELD(18, message, step),
+    RECORD_VIEW_FIELD(19, message, salt),
+    RECORD_NUM_FIELD(20, message, dictionary),
+    RECORD_NUM_FIELD(21, message, block),
+    RECORD_NUM_FIELD(22, message, purge_ms),
 };
 RECORD_TYPE(message);
 
@@ -35,6 +41,7 @@ static const struct record_field delivery_fields[] = {
     RECORD_NUM_FIELD(7, delivery, reach_ms),
     RECORD_NUM_FIELD(8, delivery, code),
     RECORD_VIEW_FIELD(9, delivery, reply),
+    RECORD_NUM_FIELD(10, delivery, spent_ms),
 };
 RECORD_TYPE(delivery);
 
@@ -47,6 +54,51 @@ static const struct record_field target_health_fields[] = {
 };
 RECORD_TYPE(target_health);
 
+static const struct record_field data_key_fields[] = {
+    RECORD_NEEDED_NUM(1, data_key, id),
+    RECORD_NUM_FIELD(2, data_key, made_ms),
+    RECORD_NEEDED_VIEW(3, data_key, pair),
+    RECORD_NEEDED_VIEW(4, data_key, sealed),
+    RECORD_NUM_FIELD(5, data_key, messages),
+};
+RECORD_TYPE(data_key);
+
+static const struct record_field dictionary_row_fields[] = {
+    RECORD_NEEDED_NUM(1, dictionary_row, id),
+    RECORD_NUM_FIELD(2, dictionary_row, made_ms),
+    RECORD_VIEW_FIELD(3, dictionary_row, bytes),
+    RECORD_NUM_FIELD(4, dictionary_row, messages),
+    RECORD_NUM_FIELD(5, dictionary_row, retired),
+};
+RECORD_TYPE(dictionary_row);
+
+static const struct record_field domain_share_fields[] = {
+    RECORD_NUM_FIELD(1, domain_share, messages),
+    RECORD_NUM_FIELD(2, domain_share, stored),
+};
+RECORD_TYPE(domain_share);
+
+static const struct record_field checkpoint_fields[] = {
+    RECORD_NEEDED_NUM(1, checkpoint, seq),
+    RECORD_NEEDED_NUM(2, checkpoint, when_ms),
+    RECORD_NEEDED_VIEW(3, checkpoint, head),
+    RECORD_NUM_FIELD(4, checkpoint, accepted),
+    RECORD_NUM_FIELD(5, checkpoint, ended),
+    RECORD_VIEW_FIELD(6, checkpoint, public),
+    RECORD_VIEW_FIELD(7, checkpoint, signature),
+};
+RECORD_TYPE(checkpoint);
+
+static const struct record_field aside_row_fields[] = {
+    RECORD_NUM_FIELD(1, aside_row, when_ms),
+    RECORD_NEEDED_VIEW(2, aside_row, table),
+    RECORD_VIEW_FIELD(3, aside_row, key),
+    RECORD_VIEW_FIELD(4, aside_row, value),
+    RECORD_VIEW_FIELD(5, aside_row, reason),
+    RECORD_NUM_FIELD(6, aside_row, id),
+};
+RECORD_TYPE(aside_row);
+
 static const struct record_field ledger_entry_fields[] = {
     RECORD_NEEDED_NUM(1, ledger_entry, when_ms),
     RECORD_NEEDED_NUM(2, ledger_entry, event),
@@ -55,6 +107,7 @@ static const struct record_field ledger_entry_fields[] = {
     RECORD_NUM_FIELD(5, ledger_entry, code),
     RECORD_VIEW_FIELD(6, ledger_entry, text),
     RECORD_VIEW_FIELD(7, ledger_entry, digest),
+    RECORD_VIEW_FIELD(8, ledger_entry, by),
 };
 RECORD_TYPE(ledger_entry);
 
@@ -62,6 +115,7 @@ static const char *const delivery_states[] = {
     [DELIVERY_READY] = "ready",         [DELIVERY_LATER] = "later",
     [DELIVERY_DELIVERED] = "delivered", [DELIVERY_RETURNED] = "returned",
     [DELIVERY_EXPIRED] = "expired",     [DELIVERY_DROPPED] = "dropped",
+    [DELIVERY_HELD] = "held",           [DELIVERY_DISCARDED] = "discarded",
 };
 static const char *const target_states[] = {
     [TARGET_UP] = "up",
@@ -83,7 +137,7 @@ delivery_state_name(uint64_t state)
 uint64_t
 delivery_state_by_name(struct view name)
 {
-    for (uint64_t s = DELIVERY_READY; s <= DELIVERY_DROPPED; s++)
+    for (uint64_t s = DELIVERY_READY; s <= DELIVERY_STATE_MAX; s++)
         if (view_equal_nocase(name, view_of(delivery_states[s])))
             return s;
     return 0;

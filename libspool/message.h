@@ -10,8 +10,9 @@
 #include "record.h"
 
 enum message_origin {
-    ORIGIN_SMTP = 1, /* taken by the listener */
-    ORIGIN_DSN = 2,  /* written by replay: a delivery status notification */
+    ORIGIN_SMTP = 1,   /* taken by the listener */
+    ORIGIN_DSN = 2,    /* written by replay: a delivery status notification */
+    ORIGIN_IMPORT = 3, /* brought in by the operator */
 };
 
 enum message_flag {
@@ -37,6 +38,13 @@ struct message {
     struct view subject;  /* raw header values, cut at 200 bytes */
     struct view message_id;
     uint64_t finished_ms; /* the last delivery ended; 0: some are open */
+    /* Sealing (seal.h): the data key's id, 0: the content is not sealed. */
+    uint64_t key;
+    uint64_t step;       /* the message's place in the key's chain */
+    struct view salt;    /* SEAL_SALT bytes, this message's own */
+    uint64_t dictionary; /* the zstd dictionary its pieces need, 0: none */
+    uint64_t block;      /* where sieve has its signature; by the store */
+    uint64_t purge_ms;   /* finished: time of its purge row in later */
 };
 extern const struct record_type message_record;
 
@@ -47,6 +55,9 @@ enum delivery_state {
     DELIVERY_RETURNED = 4,  /* refused (5xx); a DSN went to the sender */
     DELIVERY_EXPIRED = 5,   /* hold-for ran out; a DSN went to the sender */
     DELIVERY_DROPPED = 6,   /* refused, and the sender is null: no DSN */
+    DELIVERY_HELD = 7,      /* the operator holds it: no row elsewhere */
+    DELIVERY_DISCARDED = 8, /* the operator ended it, nobody was told */
+    DELIVERY_STATE_MAX = DELIVERY_DISCARDED,
 };
 const char *delivery_state_name(uint64_t state); /* "ready", ... */
 /* 0 where there is no such state. */
@@ -54,7 +65,8 @@ uint64_t delivery_state_by_name(struct view name);
 static inline bool
 delivery_is_open(uint64_t state)
 {
-    return state == DELIVERY_READY || state == DELIVERY_LATER;
+    return state == DELIVERY_READY || state == DELIVERY_LATER ||
+           state == DELIVERY_HELD;
 }
 
 /* Key: id, n (0.. in the order of RCPT). One recipient. */
@@ -68,6 +80,7 @@ struct delivery {
     uint64_t reach_ms;   /* the target's sum of reachable time at start */
     uint64_t code;       /* last reply of the target, 0: none yet */
     struct view reply;   /* its text, with enhanced status code */
+    uint64_t spent_ms;   /* of hold-for, before it came here (import) */
 };
 extern const struct record_type delivery_record;
 
@@ -88,6 +101,56 @@ struct target_health {
 };
 extern const struct record_type target_health_record;
 
+/* Key: id. A data key, sealed to the public half of a key pair (seal.h). */
+struct data_key {
+    uint64_t id;
+    uint64_t made_ms;
+    struct view pair;   /* SEAL_PAIR_ID bytes: which pair it is sealed to */
+    struct view sealed; /* SEAL_SEALED bytes */
+    uint64_t messages;  /* that need it; the store's count */
+};
+extern const struct record_type data_key_record;
+
+/* Key: id. A dictionary for zstd (dictionary.h). */
+struct dictionary_row {
+    uint64_t id;
+    uint64_t made_ms;
+    struct view bytes;
+    uint64_t messages; /* that need it; the store's count */
+    uint64_t retired;  /* 1: new content does not use it */
+};
+extern const struct record_type dictionary_row_record;
+
+/* Key: a recipient's domain in lower case. What it takes of the spool. */
+struct domain_share {
+    uint64_t messages; /* with content here, held or kept */
+    uint64_t stored;   /* their bytes in the body table */
+};
+extern const struct record_type domain_share_record;
+
+/* Key: seq, of the last entry it covers. A signed state of the ledger. */
+struct checkpoint {
+    uint64_t seq;
+    uint64_t when_ms;
+    struct view head;      /* the chain's hash at seq */
+    uint64_t accepted;     /* deliveries that came in, up to seq */
+    uint64_t ended;        /* deliveries that ended, up to seq */
+    struct view public;    /* Ed25519, the spool's signing key */
+    struct view signature; /* of the record without this field */
+};
+extern const struct record_type checkpoint_record;
+
+/* Key: a number. A row that could not be read or broke a rule, as it was. */
+struct aside_row {
+    uint64_t when_ms;
+    struct view table; /* its name */
+    struct view key;
+    struct view value;
+    struct view reason;
+    uint64_t id; /* the message it belonged to, 0: none */
+};
+extern const struct record_type aside_row_record;
+
 /* Key: seq. One change of state, in the transaction that makes it. */
 struct ledger_entry {
     uint64_t when_ms;
@@ -97,6 +160,7 @@ struct ledger_entry {
     uint64_t code;
     struct view text;   /* reply, target or reason */
     struct view digest; /* of what was accepted */
+    struct view by;     /* the operator who did it, empty: spoold itself */
 };
 extern const struct record_type ledger_entry_record;
 

@@ -66,6 +66,7 @@ static const struct record_field proto_submit_fields[] = {
     RECORD_LIST_FIELD(3, proto_submit, deliveries, delivery_record),
     RECORD_VIEW_FIELD(4, proto_submit, content),
     RECORD_NUM_FIELD(5, proto_submit, content_len),
+    RECORD_VIEW_FIELD(6, proto_submit, data_key),
 };
 RECORD_TYPE(proto_submit);
 
@@ -80,6 +81,7 @@ static const struct record_field proto_space_fields[] = {
     RECORD_NUM_FIELD(1, proto_space, free_bytes),
     RECORD_NUM_FIELD(2, proto_space, full),
     RECORD_NUM_FIELD(3, proto_space, floor_ms),
+    RECORD_LIST_FIELD(4, proto_space, full_domains, proto_name_record),
 };
 RECORD_TYPE(proto_space);
 
@@ -149,6 +151,57 @@ static const struct record_field proto_targets_fields[] = {
     RECORD_LIST_FIELD(1, proto_targets, targets, proto_target_now_record),
 };
 RECORD_TYPE(proto_targets);
+
+static const struct record_field proto_pair_fields[] = {
+    RECORD_NEEDED_VIEW(1, proto_pair, id),
+    RECORD_NEEDED_VIEW(2, proto_pair, public),
+    RECORD_VIEW_FIELD(3, proto_pair, secret),
+};
+RECORD_TYPE(proto_pair);
+
+static const struct record_field proto_pairs_fields[] = {
+    RECORD_LIST_FIELD(1, proto_pairs, pairs, proto_pair_record),
+};
+RECORD_TYPE(proto_pairs);
+
+static const struct record_field proto_done_fields[] = {
+    RECORD_NUM_FIELD(1, proto_done, done),
+    RECORD_NUM_FIELD(2, proto_done, count),
+    RECORD_NUM_FIELD(3, proto_done, before),
+    RECORD_NUM_FIELD(4, proto_done, after),
+    RECORD_VIEW_FIELD(5, proto_done, text),
+};
+RECORD_TYPE(proto_done);
+
+static const struct record_field proto_data_keys_fields[] = {
+    RECORD_LIST_FIELD(1, proto_data_keys, keys, data_key_record),
+};
+RECORD_TYPE(proto_data_keys);
+
+static const struct record_field proto_steer_fields[] = {
+    RECORD_NEEDED_NUM(1, proto_steer, what),
+    RECORD_NEEDED_NUM(2, proto_steer, when_ms),
+    RECORD_VIEW_FIELD(3, proto_steer, by),
+    RECORD_VIEW_FIELD(4, proto_steer, reason),
+    RECORD_LIST_FIELD(5, proto_steer, ids, proto_id_record),
+};
+RECORD_TYPE(proto_steer);
+
+static const struct record_field proto_mend_item_fields[] = {
+    RECORD_NEEDED_NUM(1, proto_mend_item, what),
+    RECORD_VIEW_FIELD(2, proto_mend_item, table),
+    RECORD_VIEW_FIELD(3, proto_mend_item, key),
+    RECORD_VIEW_FIELD(4, proto_mend_item, reason),
+    RECORD_NUM_FIELD(5, proto_mend_item, id),
+    RECORD_NUM_FIELD(6, proto_mend_item, n),
+};
+RECORD_TYPE(proto_mend_item);
+
+static const struct record_field proto_mend_fields[] = {
+    RECORD_NUM_FIELD(1, proto_mend, when_ms),
+    RECORD_LIST_FIELD(2, proto_mend, items, proto_mend_item_record),
+};
+RECORD_TYPE(proto_mend);
 
 static const struct record_field proto_fetch_fields[] = {
     RECORD_NEEDED_NUM(1, proto_fetch, id),

@@ -86,6 +86,9 @@ struct proto_submit {
     struct record_list deliveries; /* struct delivery: recipient, target */
     struct view content;  /* the body file's bytes (body.h) when inline */
     uint64_t content_len; /* length of the body file, inline or not */
+    /* An encoded struct data_key: that of message.key, as long as the writer
+     * has not seen it stored. */
+    struct view data_key;
 };
 
 enum submit_result {
@@ -103,6 +106,7 @@ struct proto_space {
     uint64_t free_bytes;
     uint64_t full;     /* 1: answer 452 at MAIL */
     uint64_t floor_ms; /* new ids must be later (msgid_set_floor) */
+    struct record_list full_domains; /* proto_name: over their share */
 };
 struct proto_ready_item {
     uint64_t id;
@@ -150,6 +154,58 @@ struct proto_target_now {
     struct view reason;
     struct view hosts;
 };
+struct proto_pair {
+    struct view id;     /* SEAL_PAIR_ID bytes */
+    struct view public; /* X25519 */
+    struct view secret; /* X25519; never sent but to those who read content */
+};
+struct proto_pairs {
+    struct record_list pairs; /* struct proto_pair, the current one first */
+};
+struct proto_done {
+    uint64_t done; /* 1: yes */
+    uint64_t count;
+    uint64_t before; /* bytes of the file, where that is meant */
+    uint64_t after;
+    struct view text; /* what was made, or why not */
+};
+struct proto_data_keys {
+    struct record_list keys; /* struct data_key */
+};
+enum steer_what {
+    STEER_HOLD = 1,
+    STEER_RELEASE = 2,
+    STEER_DISCARD = 3,
+    STEER_AGAIN = 4, /* finished deliveries are made once more */
+    STEER_ERASE = 5,
+};
+struct proto_steer {
+    uint64_t what; /* enum steer_what */
+    uint64_t when_ms;
+    struct view by;         /* the operator */
+    struct view reason;     /* in his words */
+    struct record_list ids; /* struct proto_id */
+};
+enum mend_what {
+    MEND_ASIDE = 1,  /* the row goes to aside */
+    MEND_DROP = 2,   /* the row (of an index) goes */
+    MEND_READY = 3,  /* id, n: its row in ready is written */
+    MEND_LATER = 4,  /* id, n: its row in later is written */
+    MEND_TOTALS = 5, /* the sums in setting are counted anew */
+    MEND_COUNTS = 6, /* those of key, dictionary and domain, too */
+};
+struct proto_mend_item {
+    uint64_t what; /* enum mend_what */
+    struct view table;
+    struct view key;
+    struct view reason;
+    uint64_t id;
+    uint64_t n;
+};
+struct proto_mend {
+    uint64_t when_ms;
+    struct record_list items; /* struct proto_mend_item */
+};
 struct proto_targets {
     struct record_list targets; /* struct proto_target_now */
 };
@@ -172,7 +228,9 @@ extern const struct record_type proto_none_record, proto_blob_record,
     proto_queued_record, proto_result_record, proto_outcome_record,
     proto_recorded_record, proto_id_record, proto_ids_record,
     proto_target_now_record, proto_targets_record, proto_fetch_record,
-    proto_fetched_record;
+    proto_fetched_record, proto_pair_record, proto_pairs_record,
+    proto_done_record, proto_data_keys_record, proto_steer_record,
+    proto_mend_item_record, proto_mend_record;
 
 /* Content up to this goes inline in SUBMIT; more goes by descriptor. */
 #define PROTO_CONTENT_INLINE_MAX (128 * 1024)

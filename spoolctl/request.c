@@ -82,6 +82,32 @@ set_option(struct request *request, const struct option *option,
     return false;
 }
 
+/* An option of commands (ctl_option_table.h): 1: it is one, *i goes on over
+ * its value; 0: it is none; -1: the value is missing. */
+static int
+set_command_option(struct request *request, char **argv, size_t *i,
+                   struct why *why)
+{
+    for (int o = 0; o < CTL_OPTION_COUNT; o++) {
+        const struct ctl_option_row *row = ctl_option_row((enum ctl_option)o);
+        size_t len = strlen(row->name);
+
+        if (strncmp(argv[*i], row->name, len) != 0)
+            continue;
+        if (argv[*i][len] == '=' && row->takes_value) {
+            request->options[o] = argv[*i] + len + 1;
+            return 1;
+        }
+        if (argv[*i][len] != '\0')
+            continue;
+        request->options[o] = row->takes_value ? argv[++*i] : "";
+        if (request->options[o] == NULL)
+            return why_text(why, "%s needs a value after it", row->name);
+        return 1;
+    }
+    return 0;
+}
+
 /* Options and words. A query may begin with "-", as in -from:x: those have a
  * colon. */
 static int
@@ -91,7 +117,17 @@ parse_arguments(struct request *request, char **argv, struct why *why)
 
     for (size_t i = 1; argv[i] != NULL; i++) {
         const struct option *option = option_named(argv[i]);
-        bool is_option = argv[i][0] == '-' && strchr(argv[i], ':') == NULL;
+        bool is_option =
+            argv[i][0] == '-' && argv[i][1] != '\0' &&
+            (strncmp(argv[i], "--", 2) == 0 || strchr(argv[i], ':') == NULL);
+        int taken = 0;
+
+        if (!options_end && is_option && option == NULL &&
+            strcmp(argv[i], "--") != 0 &&
+            (taken = set_command_option(request, argv, &i, why)) < 0)
+            return -1;
+        if (taken > 0)
+            continue;
 
         if (!options_end && strcmp(argv[i], "--") == 0) {
             options_end = true;
@@ -179,6 +215,18 @@ check_follow(const struct request *request, struct why *why)
     return 0;
 }
 
+static int
+check_options(const struct request *request, struct why *why)
+{
+    for (int o = 0; o < CTL_OPTION_COUNT; o++)
+        if (request->options[o] != NULL &&
+            !ctl_has_option(request->command, (enum ctl_option)o))
+            return why_text(why, "%s has no option %s",
+                            ctl_row(request->command)->words,
+                            ctl_option_row((enum ctl_option)o)->name);
+    return 0;
+}
+
 int
 request_parse(struct request *request, char **argv, struct why *why)
 {
@@ -191,7 +239,7 @@ request_parse(struct request *request, char **argv, struct why *why)
     if (request->command == CTL_COUNT ||
         ctl_check(request->command, request->n_words - request->first, why) !=
             0 ||
-        check_follow(request, why) != 0)
+        check_follow(request, why) != 0 || check_options(request, why) != 0)
         return -1;
     return settle_query(request, why);
 }

@@ -30,6 +30,8 @@ struct request {
     const char *socket_path; /* -s, or NULL */
     bool follow;             /* -f */
     bool help;               /* -h: already part of words */
+    /* Options of the command; NULL: not given, flags: "". */
+    const char *options[CTL_OPTION_COUNT];
     struct view *words;      /* the command and its arguments */
     size_t n_words;
     enum ctl_command command;

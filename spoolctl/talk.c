@@ -83,6 +83,24 @@ json_words(const struct request *request)
     return words;
 }
 
+/* Options by their names without the dashes; flags are true. */
+static json_t *
+json_options(const struct request *request)
+{
+    json_t *args = json_pack("{s:b}", "follow", (int)request->follow);
+
+    for (int o = 0; o < CTL_OPTION_COUNT; o++) {
+        const struct ctl_option_row *row = ctl_option_row((enum ctl_option)o);
+        const char *value = request->options[o];
+
+        if (value != NULL)
+            json_object_set_new(args, row->name + 2,
+                                row->takes_value ? json_string(value)
+                                                 : json_true());
+    }
+    return args;
+}
+
 int
 talk_send(struct talk *talk, const struct request *request, struct why *why)
 {
@@ -93,8 +111,8 @@ talk_send(struct talk *talk, const struct request *request, struct why *why)
 
     if (words == NULL)
         return why_text(why, "an argument is not UTF-8");
-    json = json_pack("{s:o, s:{s:b}}", "command", words, "args", "follow",
-                     (int)request->follow);
+    json = json_pack("{s:o, s:o}", "command", words, "args",
+                     json_options(request));
     text = json_dumps(json, JSON_COMPACT);
     json_decref(json);
     rest = view_of(text);

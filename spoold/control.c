@@ -139,6 +139,7 @@ static void
 control_on_space(struct peer_message *message)
 {
     control_state.space = *(const struct proto_space *)message->payload;
+    control_state.space.full_domains = (struct record_list){0}; /* borrowed */
     control_state.has_space = true;
 }
 

@@ -131,6 +131,9 @@ void control_clients_drain(void);
 size_t control_n_arguments(const struct control_client *client);
 struct view control_argument(const struct control_client *client, size_t i);
 bool control_option(const struct control_client *client, const char *name);
+/* An option of the command: NULL where it was not given, "" for a flag. */
+const char *control_option_text(const struct control_client *client,
+                                enum ctl_option option);
 
 /* Output. The row is given away. */
 void control_row(struct control_client *client, json_t *row);

@@ -309,6 +309,16 @@ control_option(const struct control_client *client, const char *name)
         json_object_get(json_object_get(client->request, "args"), name));
 }
 
+const char *
+control_option_text(const struct control_client *client, enum ctl_option option)
+{
+    const json_t *value =
+        json_object_get(json_object_get(client->request, "args"),
+                        ctl_option_row(option)->name + 2);
+
+    return json_is_true(value) ? "" : json_string_value(value);
+}
+
 /* An object with an array of texts, and options that are an object. */
 static bool
 request_is_sound(const struct control_client *client)

@@ -11,6 +11,7 @@
 
 #include "db.h"
 #include "proto.h"
+#include "seal.h"
 
 enum store_kind {
     STORE_SUBMIT = 1,  /* payload: proto_submit */
@@ -19,6 +20,14 @@ enum store_kind {
     STORE_NOTE = 4,    /* ledger_entry */
     STORE_RETRY = 5,   /* proto_ids */
     STORE_DUE = 6,     /* store_due: rows of later whose time has come */
+    STORE_STEER = 7,   /* proto_steer; store_steer.c */
+    STORE_REKEY = 8,   /* proto_data_keys */
+    STORE_LEARN = 9,   /* dictionary_row */
+    STORE_CHECKPOINT = 10, /* checkpoint; store_checkpoint.c */
+    STORE_CARRY = 11,  /* proto_ids: acceptances said again; the same file */
+    STORE_TRIM = 12,   /* store_trim: old entries go; the same file */
+    STORE_MEND = 13,   /* proto_mend; store_mend.c */
+    STORE_KIND_MAX = STORE_MEND,
 };
 
 struct store_record {
@@ -31,6 +40,12 @@ struct store_record {
     int fd;
 };
 extern const struct record_type store_record_record;
+
+struct store_trim {
+    uint64_t seq; /* up to here, at most max of them */
+    uint64_t max;
+};
+extern const struct record_type store_trim_record;
 
 struct store_due_row {
     uint64_t when_ms;
@@ -47,9 +62,30 @@ extern const struct record_type store_due_record, store_due_row_record;
 enum apply_result {
     APPLY_OK,
     APPLY_REFUSED, /* the record breaks a rule; nothing was changed */
+    APPLY_STALE,   /* made with a key or dictionary that is gone: try again */
     APPLY_UNDO,    /* the same, found half-way: abort, go on without it */
     APPLY_FULL,    /* no room: abort */
     APPLY_FAILED,  /* the database failed: abort, do not go on */
+};
+
+/* store_refs.c: the row of each kind that is under change. */
+struct store_key_ref {
+    uint64_t id; /* 0: none */
+    uint64_t made_ms;
+    uint64_t messages;
+    char pair[SEAL_PAIR_ID];
+    char sealed[SEAL_SEALED];
+    bool changed;
+};
+struct store_count_ref {
+    uint64_t id; /* 0: none */
+    int64_t by;  /* not counted yet */
+};
+struct store_share_ref {
+    char domain[DB_FLOW_MAX];
+    size_t len; /* 0: none */
+    struct domain_share row;
+    bool changed;
 };
 
 /* One transaction's worth of applying. */
@@ -59,8 +95,12 @@ struct store_apply {
     struct buf ready;       /* encoded proto_queued: what became ready */
     uint64_t last_ready_id; /* so that a target is announced once a message */
     struct buf last_ready_target;
-    uint64_t retried;   /* deliveries the last RETRY made ready */
+    uint64_t count;     /* what the last record's answer counts */
     struct buf scratch; /* copies of a row under change */
+    struct store_key_ref key;
+    struct store_count_ref dictionary;
+    struct store_share_ref share;
+    struct buf domains; /* of one message */
     struct why why;     /* the reason of a refusal */
 };
 
@@ -72,6 +112,80 @@ enum apply_result store_apply_record(struct store_apply *apply,
                                      const struct store_record *record);
 enum apply_result store_apply_end(struct store_apply *apply);
 void store_apply_free(struct store_apply *apply);
+
+/* store_delivery.c: a delivery changes its state, a message ends. */
+
+/* A delivery under change, with the flow that is part of its ready key. */
+struct store_open {
+    uint64_t id;
+    uint64_t n;
+    struct delivery row; /* views into apply->scratch after store_open_get */
+    char flow[DB_FLOW_MAX + 1];
+    size_t flow_len;
+};
+/* Sets id and flow, and *message (its views end with the next change).
+ * APPLY_REFUSED: there is no such message. */
+enum apply_result store_open_message(struct store_apply *apply, uint64_t id,
+                                     struct store_open *open,
+                                     struct message *message);
+/* Loads delivery n, copied. APPLY_REFUSED: there is none. */
+enum apply_result store_open_get(struct store_apply *apply,
+                                 struct store_open *open, uint64_t n);
+/* The first delivery with a number not below n. */
+enum apply_result store_open_next(struct store_apply *apply,
+                                  struct store_open *open, uint64_t n);
+/* Takes the row out of ready or later, as its state says. */
+enum apply_result store_open_leave(struct store_apply *apply,
+                                   const struct store_open *open);
+/* Writes the row, and its row in ready or later, as its state says now. */
+enum apply_result store_open_enter(struct store_apply *apply,
+                                   const struct store_open *open);
+/* The ledger entry of this delivery. by, text: may be empty. */
+enum apply_result store_open_entry(struct store_apply *apply, uint64_t when_ms,
+                                   uint64_t event,
+                                   const struct store_open *open,
+                                   struct view text, struct view by);
+/* leave, state and times set, enter: all that a change of state is, but for
+ * its entry. */
+enum apply_result store_open_move(struct store_apply *apply,
+                                  struct store_open *open, uint64_t state,
+                                  uint64_t next_ms, uint64_t when_ms);
+/* If no delivery of id is open any more: the message is finished, and kept
+ * for keep_ms or removed. */
+enum apply_result store_finish(struct store_apply *apply, uint64_t id,
+                               uint64_t when_ms, uint64_t keep_ms);
+/* Removes message, content, deliveries with their rows in ready and later,
+ * the purge row, the signature, and what they count in key, dictionary and
+ * domain; held says whether the totals count it as held. No entry. */
+enum apply_result store_remove(struct store_apply *apply, uint64_t id);
+
+/* store_refs.c: the counts in key, dictionary and domain. */
+/* Key and dictionary of a message that comes in; the only part that can be
+ * refused, before anything is changed. */
+enum apply_result store_refs_need(struct store_apply *apply,
+                                  const struct message *message,
+                                  struct view data_key);
+/* What it takes of its recipients' domains. */
+enum apply_result store_refs_take(struct store_apply *apply, uint64_t stored,
+                                  const struct delivery *deliveries, size_t n);
+enum apply_result store_refs_drop(struct store_apply *apply, uint64_t id,
+                                  const struct message *message);
+/* Writes what is under change: before rows of key, dictionary or domain are
+ * touched by other hands, and at the end. */
+enum apply_result store_refs_flush(struct store_apply *apply);
+
+/* store_steer.c, store_checkpoint.c, store_mend.c */
+enum apply_result store_apply_steer(struct store_apply *apply,
+                                    const struct store_record *record,
+                                    const struct proto_steer *steer);
+enum apply_result store_apply_checkpoint(struct store_apply *apply,
+                                         const struct checkpoint *row);
+enum apply_result store_apply_carry(struct store_apply *apply,
+                                    const struct proto_ids *ids);
+enum apply_result store_apply_trim(struct store_apply *apply,
+                                   const struct store_trim *trim);
+enum apply_result store_apply_mend(struct store_apply *apply,
+                                   const struct proto_mend *mend);
 
 /* store_submit.c: the record that brings a message in. */
 enum apply_result store_apply_submit(struct store_apply *apply,

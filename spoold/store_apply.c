@@ -35,6 +35,12 @@ static const struct record_field store_due_fields[] = {
 };
 RECORD_TYPE(store_due);
 
+static const struct record_field store_trim_fields[] = {
+    RECORD_NEEDED_NUM(1, store_trim, seq),
+    RECORD_NEEDED_NUM(2, store_trim, max),
+};
+RECORD_TYPE(store_trim);
+
 enum apply_result
 store_apply_db(struct store_apply *apply, enum db_result result)
 {
@@ -47,6 +53,9 @@ store_apply_db(struct store_apply *apply, enum db_result result)
     case DB_NONE:
     case DB_EXISTS:
         why_text(&apply->why, "the tables contradict each other");
+        return APPLY_UNDO;
+    case DB_DAMAGED:
+        why_text(&apply->why, "a damaged row: see spoolctl check");
         return APPLY_UNDO;
     case DB_FAILED:
         break;
@@ -72,95 +81,6 @@ store_apply_announce(struct store_apply *apply, uint64_t id, struct view target,
     record_encode(&proto_queued_record, &one, &apply->ready);
 }
 
-/* Copies the views of a row, which end with the next change. */
-static void
-keep_views(struct store_apply *apply, struct view **views, size_t n)
-{
-    size_t total = 0;
-
-    for (size_t i = 0; i < n; i++)
-        total += views[i]->len;
-    buf_reset(&apply->scratch);
-    buf_reserve(&apply->scratch, total);
-    for (size_t i = 0; i < n; i++) {
-        char *at = apply->scratch.data + apply->scratch.len;
-
-        buf_add_view(&apply->scratch, *views[i]);
-        views[i]->data = at;
-    }
-}
-
-/* --- a delivery changes its state ---------------------------------------- */
-
-/* What a delivery is now, with the flow that is part of its ready key. */
-struct open_delivery {
-    uint64_t id;
-    uint64_t n;
-    struct delivery row;
-    char flow[DB_FLOW_MAX + 1];
-    size_t flow_len;
-};
-
-static struct view
-flow_of(const struct open_delivery *open)
-{
-    return (struct view){open->flow, open->flow_len};
-}
-
-static enum apply_result
-load_flow(struct store_apply *apply, struct open_delivery *open,
-          struct message *message)
-{
-    enum db_result got = db_get_message(apply->txn, open->id, message);
-
-    if (got != DB_OK)
-        return got == DB_NONE ? APPLY_REFUSED : store_apply_db(apply, got);
-    open->flow_len = message->flow.len <= DB_FLOW_MAX ? message->flow.len : 0;
-    if (open->flow_len > 0)
-        memcpy(open->flow, message->flow.data, open->flow_len);
-    return APPLY_OK;
-}
-
-static void
-keep_delivery(struct store_apply *apply, struct delivery *row)
-{
-    struct view *views[] = {&row->recipient, &row->target, &row->reply};
-
-    keep_views(apply, views, sizeof(views) / sizeof(views[0]));
-}
-
-/* Takes the row out of ready or later, wherever its state says it is. */
-static enum apply_result
-leave_state(struct store_apply *apply, const struct open_delivery *open)
-{
-    const struct delivery *row = &open->row;
-
-    if (row->state == DELIVERY_READY)
-        return store_apply_db(apply,
-                              db_del_ready(apply->txn, row->target,
-                                           flow_of(open), open->id, open->n));
-    return store_apply_db(
-        apply, db_del_later(apply->txn, row->next_ms, open->id, open->n));
-}
-
-static enum apply_result
-enter_state(struct store_apply *apply, const struct open_delivery *open)
-{
-    const struct delivery *row = &open->row;
-    enum db_result result = DB_OK;
-
-    if (row->state == DELIVERY_READY) {
-        result = db_put_ready(apply->txn, row->target, flow_of(open), open->id,
-                              open->n);
-        store_apply_announce(apply, open->id, row->target, flow_of(open));
-    } else if (row->state == DELIVERY_LATER) {
-        result = db_put_later(apply->txn, row->next_ms, open->id, open->n);
-    }
-    if (result == DB_OK)
-        result = db_put_delivery(apply->txn, open->id, open->n, row);
-    return store_apply_db(apply, result);
-}
-
 /* The event of each state a delivery can go to. */
 static enum event_kind
 event_of(uint64_t state)
@@ -179,98 +99,54 @@ event_of(uint64_t state)
     }
 }
 
-static enum apply_result
-add_entry(struct store_apply *apply, uint64_t when_ms, enum event_kind event,
-          const struct open_delivery *open)
-{
-    struct ledger_entry entry = {.when_ms = when_ms,
-                                 .event = event,
-                                 .id = open->id,
-                                 .n = open->n + 1,
-                                 .code = open->row.code,
-                                 .text = open->row.reply};
-
-    return store_apply_db(apply, db_add_ledger(apply->txn, &entry));
-}
-
 /* --- OUTCOME ------------------------------------------------------------- */
 
+/* The operator took a delivery away while it was under way: what the target
+ * did is the truth, what it only put off stays his. */
+static uint64_t
+state_after(const struct delivery *row, const struct proto_result *said)
+{
+    if (row->state == DELIVERY_HELD && said->state == DELIVERY_LATER)
+        return DELIVERY_HELD;
+    return said->state;
+}
+
+/* Told twice after the store was away, or decided by the operator meanwhile:
+ * all but a delivery that was made in spite of being discarded. */
+static bool
+is_settled(const struct delivery *row, const struct proto_result *said)
+{
+    return !delivery_is_open(row->state) &&
+           !(row->state == DELIVERY_DISCARDED &&
+             said->state == DELIVERY_DELIVERED);
+}
+
 static enum apply_result
-apply_result_of(struct store_apply *apply, struct open_delivery *open,
+apply_result_of(struct store_apply *apply, struct store_open *open,
                 const struct proto_result *said, uint64_t when_ms)
 {
-    enum db_result got =
-        db_get_delivery(apply->txn, open->id, said->n, &open->row);
-    enum apply_result result;
+    struct view nobody = {0};
+    enum apply_result result = store_open_get(apply, open, said->n);
+    uint64_t state;
 
-    if (got == DB_NONE)
-        return APPLY_OK; /* erased meanwhile */
-    if (got != DB_OK)
-        return store_apply_db(apply, got);
-    if (!delivery_is_open(open->row.state))
-        return APPLY_OK; /* told twice after the store was away */
-    open->n = said->n;
-    keep_delivery(apply, &open->row);
-    result = leave_state(apply, open);
-    open->row.state = said->state;
+    if (result != APPLY_OK)
+        return result == APPLY_REFUSED ? APPLY_OK : result;
+    if (is_settled(&open->row, said))
+        return APPLY_OK;
+    state = state_after(&open->row, said);
+    result = store_open_leave(apply, open);
+    open->row.state = state;
     open->row.attempts++;
     open->row.changed_ms = when_ms;
-    open->row.next_ms = said->state == DELIVERY_LATER ? said->next_ms : 0;
+    open->row.next_ms = state == DELIVERY_LATER ? said->next_ms : 0;
     open->row.code = said->code;
     open->row.reply = said->reply;
     if (result == APPLY_OK)
-        result = enter_state(apply, open);
+        result = store_open_enter(apply, open);
     if (result == APPLY_OK)
-        result = add_entry(apply, when_ms, event_of(said->state), open);
+        result = store_open_entry(apply, when_ms, event_of(said->state), open,
+                                  open->row.reply, nobody);
     return result;
-}
-
-static enum apply_result
-remove_message(struct store_apply *apply, uint64_t id)
-{
-    enum db_result result = db_del_pieces(apply->txn, id);
-
-    if (result == DB_OK)
-        result = db_del_deliveries(apply->txn, id);
-    if (result == DB_OK)
-        result = db_del_message(apply->txn, id);
-    return store_apply_db(apply, result);
-}
-
-/* The last delivery of a message ended. */
-static enum apply_result
-finish_message(struct store_apply *apply, uint64_t id, uint64_t when_ms,
-               uint64_t keep_ms)
-{
-    struct message message;
-    enum db_result result = db_get_message(apply->txn, id, &message);
-
-    if (result != DB_OK)
-        return store_apply_db(apply, result);
-    apply->totals.held--;
-    apply->totals.held_stored -= message.stored;
-    if (keep_ms == 0)
-        return remove_message(apply, id);
-    message.finished_ms = when_ms;
-    result = db_put_message(apply->txn, id, &message);
-    if (result == DB_OK)
-        result =
-            db_put_later(apply->txn, when_ms + keep_ms, id, DB_LATER_PURGE);
-    return store_apply_db(apply, result);
-}
-
-/* 1: some delivery of id is open, 0: none, -1: the database failed. */
-static int
-has_open(struct store_apply *apply, uint64_t id)
-{
-    struct delivery row;
-    uint64_t n = 0;
-    enum db_result got;
-
-    for (; (got = db_next_delivery(apply->txn, id, &n, &row)) == DB_OK; n++)
-        if (delivery_is_open(row.state))
-            return 1;
-    return got == DB_NONE ? 0 : -1;
 }
 
 static bool
@@ -291,54 +167,42 @@ apply_outcome(struct store_apply *apply, const struct store_record *record,
               const struct proto_outcome *outcome)
 {
     const struct proto_result *results = outcome->results.items;
-    struct open_delivery open = {.id = outcome->id};
+    struct store_open open = {.id = outcome->id};
     struct message message;
     enum apply_result result;
-    int still_open;
 
     if (!outcome_is_legal(outcome)) {
         why_text(&apply->why, "an outcome that is none");
         return APPLY_REFUSED;
     }
-    result = load_flow(apply, &open, &message);
+    result = store_open_message(apply, outcome->id, &open, &message);
     if (result != APPLY_OK)
         return result;
-    if (message.finished_ms != 0)
-        return APPLY_OK; /* told twice */
     for (size_t i = 0; i < outcome->results.count && result == APPLY_OK; i++)
         result = apply_result_of(apply, &open, &results[i], outcome->when_ms);
-    if (result == APPLY_OK && outcome->dsn.len > 0)
+    if (result == APPLY_OK && message.finished_ms == 0 && outcome->dsn.len > 0)
         result = store_apply_submit(apply, outcome->dsn, (struct view){0}, -1);
-    if (result == APPLY_REFUSED)
+    if (result == APPLY_REFUSED || result == APPLY_STALE)
         result = APPLY_UNDO; /* rows were changed before the DSN was seen */
     if (result != APPLY_OK)
         return result;
-    still_open = has_open(apply, outcome->id);
-    if (still_open < 0)
-        return APPLY_FAILED;
-    return still_open ? APPLY_OK
-                      : finish_message(apply, outcome->id, outcome->when_ms,
-                                       record->keep_ms);
+    return store_finish(apply, outcome->id, outcome->when_ms, record->keep_ms);
 }
 
 /* --- LATER to READY, and purges ------------------------------------------ */
 
 /* The delivery is in later: it becomes ready, for the reason why. */
 static enum apply_result
-make_ready(struct store_apply *apply, struct open_delivery *open,
-           uint64_t when_ms, enum event_kind why)
+make_ready(struct store_apply *apply, struct store_open *open, uint64_t when_ms,
+           enum event_kind why)
 {
-    enum apply_result result;
+    struct view nobody = {0};
+    enum apply_result result =
+        store_open_move(apply, open, DELIVERY_READY, 0, when_ms);
 
-    keep_delivery(apply, &open->row);
-    result = leave_state(apply, open);
-    open->row.state = DELIVERY_READY;
-    open->row.next_ms = 0;
-    open->row.changed_ms = when_ms;
     if (result == APPLY_OK)
-        result = enter_state(apply, open);
-    if (result == APPLY_OK)
-        result = add_entry(apply, when_ms, why, open);
+        result = store_open_entry(apply, when_ms, why, open, open->row.reply,
+                                  nobody);
     return result;
 }
 
@@ -348,15 +212,18 @@ purge(struct store_apply *apply, const struct store_due_row *row,
 {
     struct ledger_entry entry = {
         .when_ms = when_ms, .event = EVENT_PURGED, .id = row->id};
-    enum db_result del =
-        db_del_later(apply->txn, row->when_ms, row->id, DB_LATER_PURGE);
+    struct message message;
+    enum db_result got = db_get_message(apply->txn, row->id, &message);
     enum apply_result result;
 
-    if (del == DB_NONE)
-        return APPLY_OK; /* done by an earlier record */
-    result = store_apply_db(apply, del);
-    if (result == APPLY_OK)
-        result = remove_message(apply, row->id);
+    if (got == DB_NONE || (got == DB_OK && message.purge_ms != row->when_ms)) {
+        /* Done by an earlier record, or taken up again since. */
+        got = db_del_later(apply->txn, row->when_ms, row->id, DB_LATER_PURGE);
+        return store_apply_db(apply, got == DB_NONE ? DB_OK : got);
+    }
+    if (got != DB_OK)
+        return store_apply_db(apply, got);
+    result = store_remove(apply, row->id);
     if (result == APPLY_OK)
         result = store_apply_db(apply, db_add_ledger(apply->txn, &entry));
     return result;
@@ -366,22 +233,19 @@ static enum apply_result
 apply_due_row(struct store_apply *apply, const struct store_due_row *row,
               uint64_t when_ms)
 {
-    struct open_delivery open = {.id = row->id, .n = row->n};
+    struct store_open open = {.id = row->id};
     struct message message;
     enum apply_result result;
-    enum db_result got;
 
     if (row->n == DB_LATER_PURGE)
         return purge(apply, row, when_ms);
-    result = load_flow(apply, &open, &message);
+    result = store_open_message(apply, row->id, &open, &message);
+    if (result == APPLY_OK)
+        result = store_open_get(apply, &open, row->n);
     if (result != APPLY_OK)
         return result == APPLY_REFUSED ? APPLY_OK : result;
-    got = db_get_delivery(apply->txn, row->id, row->n, &open.row);
-    if (got == DB_NONE || (got == DB_OK && (open.row.state != DELIVERY_LATER ||
-                                            open.row.next_ms != row->when_ms)))
+    if (open.row.state != DELIVERY_LATER || open.row.next_ms != row->when_ms)
         return APPLY_OK; /* changed since the row was seen */
-    if (got != DB_OK)
-        return store_apply_db(apply, got);
     return make_ready(apply, &open, when_ms, EVENT_DUE);
 }
 
@@ -400,24 +264,20 @@ apply_due(struct store_apply *apply, const struct store_record *record,
 static enum apply_result
 retry_message(struct store_apply *apply, uint64_t id, uint64_t when_ms)
 {
-    struct open_delivery open = {.id = id};
+    struct store_open open = {.id = id};
     struct message message;
-    enum apply_result result = load_flow(apply, &open, &message);
-    enum db_result got;
+    enum apply_result result = store_open_message(apply, id, &open, &message);
+    uint64_t n = 0;
 
-    if (result != APPLY_OK)
-        return result == APPLY_REFUSED ? APPLY_OK : result;
-    for (;
-         (got = db_next_delivery(apply->txn, id, &open.n, &open.row)) == DB_OK;
-         open.n++) {
+    while (result == APPLY_OK &&
+           (result = store_open_next(apply, &open, n)) == APPLY_OK) {
+        n = open.n + 1;
         if (open.row.state != DELIVERY_LATER)
             continue;
         result = make_ready(apply, &open, when_ms, EVENT_RETRIED);
-        if (result != APPLY_OK)
-            return result;
-        apply->retried++;
+        apply->count += result == APPLY_OK;
     }
-    return got == DB_NONE ? APPLY_OK : store_apply_db(apply, got);
+    return result == APPLY_REFUSED ? APPLY_OK : result;
 }
 
 static enum apply_result
@@ -426,7 +286,6 @@ apply_retry(struct store_apply *apply, const struct proto_ids *ids)
     const struct proto_id *items = ids->ids.items;
     enum apply_result result = APPLY_OK;
 
-    apply->retried = 0;
     for (size_t i = 0; i < ids->ids.count && result == APPLY_OK; i++)
         result = retry_message(apply, items[i].id, ids->when_ms);
     return result;
@@ -454,6 +313,10 @@ store_apply_begin(struct store_apply *apply, struct db_txn *txn)
 enum apply_result
 store_apply_end(struct store_apply *apply)
 {
+    enum apply_result result = store_refs_flush(apply);
+
+    if (result != APPLY_OK)
+        return result;
     return store_apply_db(apply, db_put_totals(apply->txn, &apply->totals));
 }
 
@@ -463,6 +326,7 @@ store_apply_free(struct store_apply *apply)
     buf_free(&apply->ready);
     buf_free(&apply->last_ready_target);
     buf_free(&apply->scratch);
+    buf_free(&apply->domains);
 }
 
 /* The record type of each kind's payload. */
@@ -473,6 +337,13 @@ static const struct record_type *const payloads[] = {
     [STORE_NOTE] = &ledger_entry_record,
     [STORE_RETRY] = &proto_ids_record,
     [STORE_DUE] = &store_due_record,
+    [STORE_STEER] = &proto_steer_record,
+    [STORE_REKEY] = &proto_data_keys_record,
+    [STORE_LEARN] = &dictionary_row_record,
+    [STORE_CHECKPOINT] = &checkpoint_record,
+    [STORE_CARRY] = &proto_ids_record,
+    [STORE_TRIM] = &store_trim_record,
+    [STORE_MEND] = &proto_mend_record,
 };
 
 enum apply_result
@@ -484,14 +355,21 @@ store_apply_record(struct store_apply *apply, const struct store_record *record)
         struct ledger_entry note;
         struct proto_ids ids;
         struct store_due due;
+        struct proto_steer steer;
+        struct proto_data_keys keys;
+        struct dictionary_row dictionary;
+        struct checkpoint checkpoint;
+        struct store_trim trim;
+        struct proto_mend mend;
     } payload;
     const struct record_type *type;
     enum apply_result result = APPLY_REFUSED;
 
+    apply->count = 0;
     if (record->kind == STORE_SUBMIT)
         return store_apply_submit(apply, record->payload, record->content,
                                   record->fd);
-    if (record->kind == 0 || record->kind > STORE_DUE)
+    if (record->kind == 0 || record->kind > STORE_KIND_MAX)
         return APPLY_REFUSED;
     type = payloads[record->kind];
     if (record_decode(type, record->payload, &payload, &apply->why) != 0)

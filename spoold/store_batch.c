@@ -139,6 +139,35 @@ batch_size(void)
     return n;
 }
 
+static int
+compare_ids(const void *a, const void *b)
+{
+    const struct pending *left = a, *right = b;
+
+    return left->id < right->id ? -1 : left->id > right->id;
+}
+
+/* New messages come in the order in which their content ended, but have ids
+ * in the order in which it began. In the order of ids they fill the pages of
+ * the tables to the end, and they do not depend on each other. */
+static void
+batch_sort(size_t n)
+{
+    struct pending *submits = mem_alloc(n * sizeof(*submits));
+    size_t count = 0, next = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (batch.queue[i].record.kind == STORE_SUBMIT)
+            submits[count++] = batch.queue[i];
+    if (count > 1) {
+        qsort(submits, count, sizeof(*submits), compare_ids);
+        for (size_t i = 0; i < n; i++)
+            if (batch.queue[i].record.kind == STORE_SUBMIT)
+                batch.queue[i] = submits[next++];
+    }
+    free(submits);
+}
+
 static void
 give_up(struct pending *p, enum submit_result result, const char *reason)
 {
@@ -189,10 +218,13 @@ batch_apply(struct store_apply *apply, size_t n)
             continue;
         switch (store_apply_record(apply, &p->record)) {
         case APPLY_OK:
-            p->count = apply->retried;
+            p->count = apply->count;
             break;
         case APPLY_REFUSED:
             give_up(p, SUBMIT_REFUSED, apply->why.text);
+            break;
+        case APPLY_STALE:
+            give_up(p, SUBMIT_FAILED, apply->why.text);
             break;
         case APPLY_UNDO:
             give_up(p, SUBMIT_REFUSED, apply->why.text);
@@ -328,6 +360,7 @@ batch_run(void *arg)
 
     (void)arg;
     batch.scheduled = false;
+    batch_sort(n);
     while (!done && batch_left(n) > 0) {
         store_apply_free(&apply);
         done = batch_commit(&apply, n);

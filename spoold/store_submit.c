@@ -103,6 +103,8 @@ submit_check(const struct proto_submit *submit, const struct message *message,
     if (submit->deliveries.count == 0 ||
         submit->deliveries.count > DELIVERIES_MAX)
         return why_text(why, "%zu recipients", submit->deliveries.count);
+    if (message->key != 0 && message->salt.len != SEAL_SALT)
+        return why_text(why, "a salt of %zu bytes", message->salt.len);
     if (message->sender.len > ADDRESS_MAX || message->flow.len > DB_FLOW_MAX ||
         (message->flow.len > 0 &&
          memchr(message->flow.data, '\0', message->flow.len) != NULL))
@@ -141,7 +143,32 @@ copy_content(struct store_apply *apply, uint64_t id, struct source *source,
     return more < 0 ? APPLY_UNDO : result;
 }
 
-/* One row in delivery and one in ready for each recipient. */
+/* What a delivery is at first. An import brings state, attempts and clock
+ * along; everything else comes in ready. */
+static struct delivery
+first_state(const struct delivery *wanted, const struct message *message)
+{
+    struct delivery delivery = {.recipient = wanted->recipient,
+                                .target = wanted->target,
+                                .state = DELIVERY_READY,
+                                .changed_ms = message->arrived_ms};
+
+    if (message->origin != ORIGIN_IMPORT)
+        return delivery;
+    delivery.attempts = wanted->attempts;
+    delivery.code = wanted->code;
+    delivery.reply = wanted->reply;
+    delivery.spent_ms = wanted->spent_ms;
+    if (wanted->state == DELIVERY_HELD)
+        delivery.state = DELIVERY_HELD;
+    if (wanted->state == DELIVERY_LATER && wanted->next_ms != 0) {
+        delivery.state = DELIVERY_LATER;
+        delivery.next_ms = wanted->next_ms;
+    }
+    return delivery;
+}
+
+/* One row in delivery for each recipient, and one in ready or later. */
 static enum apply_result
 put_deliveries(struct store_apply *apply, const struct proto_submit *submit,
                const struct message *message)
@@ -152,26 +179,21 @@ put_deliveries(struct store_apply *apply, const struct proto_submit *submit,
     enum apply_result result = APPLY_OK;
 
     for (uint64_t n = 0; n < submit->deliveries.count; n++) {
-        struct delivery delivery = {.recipient = wanted[n].recipient,
-                                    .target = wanted[n].target,
-                                    .state = DELIVERY_READY,
-                                    .changed_ms = message->arrived_ms};
+        struct store_open open = {.id = submit->id, .n = n};
 
+        open.row = first_state(&wanted[n], message);
         if (!view_equal(known, wanted[n].target)) {
             known = wanted[n].target;
             if (db_get_health(apply->txn, known, &health) != DB_OK)
                 health = (struct target_health){0};
         }
-        delivery.reach_ms = health.reach_ms;
-        result = store_apply_db(
-            apply, db_put_delivery(apply->txn, submit->id, n, &delivery));
-        if (result == APPLY_OK)
-            result = store_apply_db(apply,
-                                    db_put_ready(apply->txn, delivery.target,
-                                                 message->flow, submit->id, n));
+        open.row.reach_ms = health.reach_ms;
+        open.flow_len = message->flow.len;
+        if (open.flow_len > 0)
+            memcpy(open.flow, message->flow.data, open.flow_len);
+        result = store_open_enter(apply, &open);
         if (result != APPLY_OK)
             break;
-        store_apply_announce(apply, submit->id, delivery.target, message->flow);
     }
     return result;
 }
@@ -182,9 +204,22 @@ submit_rows(struct store_apply *apply, const struct proto_submit *submit,
 {
     char digest[BODY_DIGEST_LEN];
     struct ledger_entry entry;
+    struct sieve sieve;
     enum apply_result result =
-        copy_content(apply, submit->id, source, message, digest);
+        store_refs_need(apply, message, submit->data_key);
 
+    if (result != APPLY_OK)
+        return result;
+    result = copy_content(apply, submit->id, source, message, digest);
+    if (result == APPLY_OK)
+        result =
+            store_refs_take(apply, message->stored, submit->deliveries.items,
+                            submit->deliveries.count);
+    sieve_of_message(&sieve, message, submit->deliveries.items,
+                     submit->deliveries.count);
+    if (result == APPLY_OK)
+        result = store_apply_db(apply, db_sieve_add(apply->txn, submit->id,
+                                                    &sieve, &message->block));
     if (result == APPLY_OK)
         result = store_apply_db(
             apply, db_add_message(apply->txn, submit->id, message));
@@ -225,6 +260,7 @@ store_apply_submit(struct store_apply *apply, struct view payload,
         return APPLY_REFUSED;
     }
     message.finished_ms = 0;
+    message.purge_ms = 0;
     switch (db_get_message(apply->txn, submit.id, &other)) {
     case DB_NONE:
         source.inlined = content;

@@ -87,7 +87,7 @@ apply_to(struct db *db, const struct store_record *record, uint64_t *retried)
     assert_int_equal(store_apply_begin(&apply, txn), APPLY_OK);
     result = store_apply_record(&apply, record);
     if (retried != NULL)
-        *retried = apply.retried;
+        *retried = apply.count;
     if (result == APPLY_OK) {
         assert_int_equal(store_apply_end(&apply), APPLY_OK);
         assert_int_equal(db_commit(&txn, &why), DB_OK);
