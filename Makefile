@@ -26,10 +26,11 @@ PACKAGES_build = gcc libc6-dev make pkg-config \
     libconfuse-dev libevent-dev libjansson-dev liblmdb-dev libsodium-dev \
     libssl-dev libzstd-dev uthash-dev
 PACKAGES_npm   = $(shell command -v npm >/dev/null || echo npm)
-PACKAGES_check = $(PACKAGES_build) clang libclang-rt-14-dev libcmocka-dev \
+PACKAGES_check = $(PACKAGES_build) clang fuse3 libclang-rt-14-dev \
+    libcmocka-dev libfuse3-dev \
     mandoc openssl postfix python3 $(PACKAGES_npm)
 PACKAGES_demo  = $(PACKAGES_build) python3
-PACKAGES_bench = $(PACKAGES_build) openssl postfix python3 $(PACKAGES_npm)
+PACKAGES_bench = $(PACKAGES_build) dovecot-core openssl postfix python3 $(PACKAGES_npm)
 
 # --- sources, in the order of the layers (one a line: one-line diffs) -------
 
@@ -78,6 +79,8 @@ SRCS_libspool = \
     libspool/db_sieve.c \
     libspool/db_read.c \
     libspool/db_read_rows.c \
+    libspool/db_copy.c \
+    libspool/db_scrub.c \
     libspool/query.c \
 
 SRCS_spoold = \
@@ -99,6 +102,9 @@ SRCS_spoold = \
     spoold/listener_data.c \
     spoold/store.c \
     spoold/store_batch.c \
+    spoold/store_log.c \
+    spoold/store_compact.c \
+    spoold/store_scrub.c \
     spoold/store_apply.c \
     spoold/store_submit.c \
     spoold/store_delivery.c \
@@ -317,15 +323,22 @@ build/fault.so: tests/fault/fault.c | build/.packages-build
 	$(SAY) LINK $@
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -fPIC -shared -o $@ $< -ldl
 
+# A file system that forgets what was not synced (tests/fault).
+build/powercut: tests/fault/powercut.c | build/.packages-check
+	$(SAY) LINK $@
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -Wno-unused-result -O2 -o $@ $< \
+	    `pkg-config --cflags --libs fuse3`
+
 # Unit and end-to-end tests run with the sanitizers; faults and interop with
 # what is shipped.
 SAN_UNIT     = $(UNIT_TESTS:%=build/san/unit/test_%)
 LINT         = $(wildcard tests/lint/*.sh)
 PARTS_python = $(wildcard tests/e2e/test_*.py tests/interop/test_*.py) \
-    tests/fault/full_disk.py tests/fault/nth_call.py tests/fault/kill.py
+    tests/fault/full_disk.py tests/fault/nth_call.py tests/fault/kill.py \
+    tests/fault/powercut.py
 
 check: | build/.packages-check
-	$(MAKE) all build/fault.so $(FUZZ_ALL)
+	$(MAKE) all build/fault.so build/powercut $(FUZZ_ALL)
 	$(MAKE) SAN=1 all $(SAN_UNIT)
 	FUZZ_CHECK_SECONDS=$(FUZZ_CHECK_SECONDS) $(PYTHON) tests/run.py \
 	    $(LINT) $(SAN_UNIT) $(FUZZ_ALL) $(PARTS_python)

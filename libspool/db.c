@@ -155,16 +155,43 @@ open_mapped(struct db *db, const char *dir, unsigned flags)
     return rc;
 }
 
+/* The two files of a store are two names, and the writer may put others in
+ * their place between our opening the one and the other: only a lock file
+ * that had its name before and after goes with the data. */
+static int
+open_pair(struct db *db, const char *dir, unsigned flags)
+{
+    int rc;
+
+    for (;;) {
+        struct stat before = {0}, after = {0};
+
+        fstatat(db->dir, "lock.mdb", &before, 0);
+        if ((rc = open_mapped(db, dir, flags)) != 0)
+            return rc;
+        if (fstatat(db->dir, "lock.mdb", &after, 0) != 0)
+            return errno;
+        db->lock_inode = after.st_ino;
+        if ((before.st_ino == 0 || before.st_ino == after.st_ino) &&
+            db_has_its_name(db))
+            return 0;
+        mdb_env_close(db->env);
+        db->env = NULL;
+    }
+}
+
 struct db *
 db_open_env(const char *dir, unsigned flags, struct why *why)
 {
     struct db *db = mem_alloc(sizeof(*db));
     int rc = 0;
 
+    db->path = mem_copy_text(dir);
+    db->reads_only = (flags & MDB_RDONLY) != 0;
     db->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (db->dir < 0)
         why_text(why, "%s: %s", dir, strerror(errno));
-    else if ((rc = open_mapped(db, dir, flags)) == MDB_INVALID ||
+    else if ((rc = open_pair(db, dir, flags)) == MDB_INVALID ||
              rc == MDB_VERSION_MISMATCH)
         why_text(why, "%s/data.mdb is not a store of spoold", dir);
     else if (rc != 0)
@@ -181,12 +208,10 @@ db_close(struct db **db_ptr)
 
     if (db == NULL)
         return;
-    if (db->reader != NULL)
-        mdb_txn_abort(db->reader);
-    if (db->env != NULL)
-        mdb_env_close(db->env);
+    db_let_go(db);
     if (db->dir >= 0)
         close(db->dir);
+    free(db->path);
     free(db);
     *db_ptr = NULL;
 }

@@ -131,6 +131,11 @@ enum db_result db_put_share(struct db_txn *txn, struct view domain,
 enum db_result db_del_share(struct db_txn *txn, struct view domain);
 enum db_result db_put_checkpoint(struct db_txn *txn,
                                  const struct checkpoint *row);
+enum db_result db_get_checkpoint(struct db_txn *txn, uint64_t seq,
+                                 struct checkpoint *row);
+/* Removes those of entries before seq, at most max of them. */
+enum db_result db_drop_checkpoints(struct db_txn *txn, uint64_t seq,
+                                   size_t max);
 /* Appends with the next number. */
 enum db_result db_add_aside(struct db_txn *txn, const struct aside_row *row);
 /* A row as it is, by the name of its table: for check and its repairs. Value

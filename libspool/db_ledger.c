@@ -115,12 +115,15 @@ db_add_ledger(struct db_txn *txn, const struct ledger_entry *entry)
     return db_txn_result(txn, mdb_cursor_put(txn->ledger, &k, &v, MDB_APPEND));
 }
 
-enum db_result
-db_trim_ledger(struct db_txn *txn, uint64_t seq, size_t max, size_t *removed)
+/* Removes rows from the front of a table with numbers as keys: those up to
+ * last, at most max of them. */
+static enum db_result
+drop_front(struct db_txn *txn, enum db_table table, uint64_t last, size_t max,
+           size_t *removed)
 {
     MDB_cursor *cursor;
     MDB_val k, v;
-    int rc = mdb_cursor_open(txn->mdb, txn->db->tables[DB_ledger], &cursor);
+    int rc = mdb_cursor_open(txn->mdb, txn->db->tables[table], &cursor);
 
     *removed = 0;
     if (rc != 0)
@@ -128,7 +131,7 @@ db_trim_ledger(struct db_txn *txn, uint64_t seq, size_t max, size_t *removed)
     while (*removed < max) {
         /* Positioned anew each time: deleting moves the cursor. */
         rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
-        if (rc != 0 || k.mv_size != 8 || bytes_get64(k.mv_data) > seq)
+        if (rc != 0 || k.mv_size != 8 || bytes_get64(k.mv_data) > last)
             break;
         if ((rc = mdb_cursor_del(cursor, 0)) != 0)
             break;
@@ -136,6 +139,30 @@ db_trim_ledger(struct db_txn *txn, uint64_t seq, size_t max, size_t *removed)
     }
     mdb_cursor_close(cursor);
     return rc == 0 || rc == MDB_NOTFOUND ? DB_OK : db_txn_result(txn, rc);
+}
+
+enum db_result
+db_trim_ledger(struct db_txn *txn, uint64_t seq, size_t max, size_t *removed)
+{
+    return drop_front(txn, DB_ledger, seq, max, removed);
+}
+
+enum db_result
+db_get_checkpoint(struct db_txn *txn, uint64_t seq, struct checkpoint *row)
+{
+    struct db_key key;
+
+    db_key_id(&key, seq);
+    return db_row_get(txn, DB_checkpoint, &key, &checkpoint_record, row);
+}
+
+enum db_result
+db_drop_checkpoints(struct db_txn *txn, uint64_t seq, size_t max)
+{
+    size_t removed;
+
+    return seq > 0 ? drop_front(txn, DB_checkpoint, seq - 1, max, &removed)
+                   : DB_OK;
 }
 
 enum db_result

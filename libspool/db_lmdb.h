@@ -37,8 +37,13 @@ enum db_form { DB_FORM_CHECKED, DB_FORM_BYTES, DB_FORM_KEYS, DB_FORM_CHAINED };
 extern const enum db_form db_table_forms[DB_TABLE_COUNT];
 extern const char *const db_table_names[DB_TABLE_COUNT];
 
+struct db_copy;
 struct db {
     MDB_env *env;
+    char *path; /* of the directory, as it was given */
+    bool reads_only;
+    uint64_t lock_inode;  /* of the lock file that goes with env */
+    struct db_copy *copy; /* a thread of ours reads env: db_copy.c */
     MDB_dbi tables[DB_TABLE_COUNT];
     MDB_txn *reader;  /* reset between questions */
     int dir;          /* the directory, for free space */
@@ -142,6 +147,11 @@ void db_read_end(struct db *db);
 
 /* Opens the environment; flags as for mdb_env_open. */
 struct db *db_open_env(const char *dir, unsigned flags, struct why *why);
+/* Are the files that are open those that have the names now? db_copy.c */
+bool db_has_its_name(const struct db *db);
+/* Ends the reader and closes the environment; one that a copy still reads is
+ * closed with the copy. db_copy.c */
+void db_let_go(struct db *db);
 int db_open_tables(struct db *db, MDB_txn *txn, unsigned flags,
                    struct why *why);
 

@@ -136,7 +136,7 @@ struct checkpoint {
     uint64_t accepted;     /* deliveries that came in, up to seq */
     uint64_t ended;        /* deliveries that ended, up to seq */
     struct view public;    /* Ed25519, the spool's signing key */
-    struct view signature; /* of the record without this field */
+    struct view signature; /* of the record without this and public */
 };
 extern const struct record_type checkpoint_record;
 

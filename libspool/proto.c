@@ -128,6 +128,7 @@ RECORD_TYPE(proto_id);
 static const struct record_field proto_ids_fields[] = {
     RECORD_NUM_FIELD(1, proto_ids, when_ms),
     RECORD_LIST_FIELD(2, proto_ids, ids, proto_id_record),
+    RECORD_NUM_FIELD(3, proto_ids, up_to),
 };
 RECORD_TYPE(proto_ids);
 

@@ -139,6 +139,8 @@ struct proto_id {
 struct proto_ids {
     uint64_t when_ms;
     struct record_list ids; /* struct proto_id */
+    uint64_t up_to; /* STORE_CARRY: with these, all up to this entry of the
+                     * ledger are said; 0: more follow */
 };
 struct proto_target_now {
     struct view name;

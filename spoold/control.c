@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "db_copy.h"
 #include "log.h"
 #include "mem.h"
 #include "role.h"
@@ -143,6 +144,20 @@ control_on_space(struct peer_message *message)
     control_state.has_space = true;
 }
 
+/* The store is in another file now. Nothing of the old one is kept between
+ * two turns but the environment: every question is a transaction of its own,
+ * and what is found is copied. */
+static void
+control_on_reopen(struct peer_message *message)
+{
+    struct why why;
+
+    (void)message;
+    if (control.db != NULL && db_is_replaced(control.db) &&
+        db_reopen(control.db, &why) != 0)
+        fatal("%s", why.text);
+}
+
 static void
 control_on_lost(enum role role)
 {
@@ -204,6 +219,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_ROLES, control_on_roles},
     {PROTO_SPACE, control_on_space},
     {PROTO_EVENT, control_on_event},
+    {PROTO_REOPEN, control_on_reopen},
 };
 
 const struct role_entry control_role = {

@@ -124,6 +124,7 @@ set_counters(json_t *json)
     for (int stat = 0; stat < STAT_COUNT; stat++)
         json_object_set_new(counters, stats_name((enum stat)stat),
                             json_num(stats_get((enum stat)stat)));
+    stats_set(STAT_COMMIT_USEC_MAX, 0); /* "since it was last asked" */
     json_object_set_new(json, "counters", counters);
 }
 

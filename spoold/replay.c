@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "db_copy.h"
 #include "log.h"
 #include "loop.h"
 #include "mem.h"
@@ -91,6 +92,20 @@ replay_on_space(struct peer_message *message)
     replay.store_ready = true;
     replay_job_store_up();
     replay_target_store_up(again);
+}
+
+/* The store is in another file now. Nothing of the old one is kept between
+ * two turns but the environment: every question is a transaction of its own,
+ * and what is found is copied. */
+static void
+replay_on_reopen(struct peer_message *message)
+{
+    struct why why;
+
+    (void)message;
+    if (replay.db != NULL && db_is_replaced(replay.db) &&
+        db_reopen(replay.db, &why) != 0)
+        fatal("%s", why.text);
 }
 
 static void
@@ -250,6 +265,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_SPACE, replay_on_space}, {PROTO_QUEUED, replay_on_queued},
     {PROTO_PROBE, replay_on_probe}, {PROTO_TARGETS, replay_on_targets},
     {PROTO_FETCH, replay_on_fetch},
+    {PROTO_REOPEN, replay_on_reopen},
 };
 
 const struct role_entry replay_role = {

@@ -60,6 +60,14 @@ stats_set(enum stat stat, uint64_t value)
     atomic_store_explicit(&page[stat], value, memory_order_relaxed);
 }
 
+void
+stats_raise(enum stat stat, uint64_t value)
+{
+    /* One role raises, another may set it to 0 in between: either is right. */
+    if (stats_get(stat) < value)
+        stats_set(stat, value);
+}
+
 uint64_t
 stats_get(enum stat stat)
 {

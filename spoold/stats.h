@@ -21,6 +21,7 @@ int stats_create(void);    /* a descriptor of a new page */
 void stats_attach(int fd); /* maps it; takes fd */
 void stats_add(enum stat stat, int64_t n);
 void stats_set(enum stat stat, uint64_t value);
+void stats_raise(enum stat stat, uint64_t value); /* if it is lower */
 uint64_t stats_get(enum stat stat);
 const char *stats_name(enum stat stat);
 

@@ -15,6 +15,7 @@ X(TRANSACTIONS_NOW,   "transactions-now",    "messages under way in the listener
 X(COMMITS,            "commits",             "transactions the store committed")
 X(COMMIT_RECORDS,     "commit-records",      "changes in them")
 X(COMMIT_USEC,        "commit-usec",         "time spent in commits, microseconds")
+X(COMMIT_USEC_MAX,    "commit-usec-max",     "the slowest commit since status was last asked, microseconds")
 X(TARGET_SESSIONS,    "target-sessions",     "connections to targets that greeted")
 X(TARGET_SESSIONS_NOW,"target-sessions-now", "connections to targets open")
 X(ATTEMPTS,           "attempts",            "transactions started with targets")

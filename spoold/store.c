@@ -307,6 +307,8 @@ store_configure(const struct conf *conf)
 {
     store.reserve = conf->reserve;
     store.keep_ms = conf->keep_delivered_ms;
+    store_compact_configure(conf->reserve, conf->compact != 0);
+    store_ledger_configure(conf);
 }
 
 static void
@@ -323,6 +325,8 @@ store_start(const struct conf *conf)
     if (db_read_counts(store.db, &counts, &why) != 1)
         fatal_exit(ROLE_EXIT_STORE, "%s", why.text);
     store_batch_init(store.db, counts.floor_ms);
+    store_compact_init(store.db);
+    store_scrub_init(store.db);
     store.space_timer = loop_timer_new(space_check, NULL);
     store.due_timer = loop_timer_new(due_check, NULL);
     store.reap_timer = loop_timer_new(reap, NULL);
@@ -335,6 +339,8 @@ store_start(const struct conf *conf)
 static void
 store_on_up(enum role role)
 {
+    if (role == ROLE_REPLAY || role == ROLE_CONTROL)
+        store_compact_tell_generation(role);
     if (store.space_known &&
         (role == ROLE_LISTENER || role == ROLE_REPLAY || role == ROLE_CONTROL))
         space_tell(role);
@@ -363,7 +369,8 @@ store_drain(uint64_t limit_ms)
 static const struct peer_handler handlers[] = {
     {PROTO_SUBMIT, store_on_submit}, {PROTO_OUTCOME, store_on_outcome},
     {PROTO_HEALTH, store_on_health}, {PROTO_NOTE, store_on_note},
-    {PROTO_RETRY, store_on_retry},
+    {PROTO_RETRY, store_on_retry},   {PROTO_COMPACT, store_on_compact},
+    {PROTO_SCRUB, store_on_scrub},
 };
 
 const struct role_entry store_role = {

@@ -11,6 +11,8 @@
 
 #include "db.h"
 #include "proto.h"
+
+struct peer_message;
 #include "seal.h"
 
 enum store_kind {
@@ -208,8 +210,40 @@ typedef void store_done_fn(enum role from, uint64_t call, uint64_t id,
 void store_batch_add(const struct store_record *record, enum role from,
                      uint64_t call, uint64_t id, store_done_fn *done);
 void store_batch_init(struct db *db, uint64_t floor_ms);
+/* The store as it is open now: ask each time, it may be another file. */
+struct db *store_batch_db(void);
 /* The latest time of an id that was used. */
 uint64_t store_batch_floor_ms(void);
 bool store_batch_is_empty(void);
+
+/* --- store_compact.c, store_scrub.c ---------------------------------------- */
+
+void store_compact_init(struct db *db);
+void store_compact_configure(uint64_t reserve, bool automatic);
+/* Told of every record after its commit, before any answer. */
+void store_compact_keep(const struct store_record *record);
+bool store_compact_is_idle(void);
+/* Gives up what is under way; idle comes a little later. */
+void store_compact_cancel(const char *reason);
+/* REOPEN: which file the store is in. A role that is new, or was there before
+ * us, may have opened another. */
+void store_compact_tell_generation(enum role role);
+void store_on_compact(struct peer_message *message);
+
+void store_scrub_init(struct db *db);
+bool store_scrub_is_idle(void);
+void store_on_scrub(struct peer_message *message);
+
+/* --- store_ledger.c ------------------------------------------------------ */
+
+struct conf;
+struct peer_message;
+
+/* After store_batch_init. */
+void store_ledger_start(const struct conf *conf);
+void store_ledger_configure(const struct conf *conf);
+/* CHECK_POINT; CHECKED says how many entries went, and which is the last that
+ * is signed. */
+void store_on_check_point(struct peer_message *message);
 
 #endif

@@ -68,6 +68,12 @@ store_batch_init(struct db *db, uint64_t floor_ms)
     batch.announce = loop_timer_new(send_announced, NULL);
 }
 
+struct db *
+store_batch_db(void)
+{
+    return batch.db;
+}
+
 uint64_t
 store_batch_floor_ms(void)
 {
@@ -289,6 +295,15 @@ batch_left(size_t n)
 
 /* --- answers ------------------------------------------------------------- */
 
+/* Before any of them is answered. */
+static void
+batch_keep(size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (batch.queue[i].result == 0)
+            store_compact_keep(&batch.queue[i].record);
+}
+
 static void
 batch_answer(size_t n)
 {
@@ -369,8 +384,11 @@ batch_run(void *arg)
         stats_add(STAT_COMMITS, 1);
         stats_add(STAT_COMMIT_RECORDS, (int64_t)batch_left(n));
         stats_add(STAT_COMMIT_USEC, clock_mono_us() - start_us);
+        stats_raise(STAT_COMMIT_USEC_MAX,
+                    (uint64_t)(clock_mono_us() - start_us));
         if (apply.totals.floor_ms > batch.floor_ms)
             batch.floor_ms = apply.totals.floor_ms;
+        batch_keep(n);
     }
     batch_answer(n);
     if (done)

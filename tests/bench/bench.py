@@ -3,7 +3,8 @@
 
     bench.py [--quick] [--all] [--rounds N] [PART ...]
 
-Parts: accept latency drain memory corpus; without any, all of them. Prints
+Parts: accept latency drain memory corpus store disk
+million; without any, all of them. Prints
 tables with absolute figures and ratios, and the goals with what was
 measured; the same goes to build/bench/results.json. Figures of different
 runs, let alone machines, don't compare: quote the ratios.
@@ -21,9 +22,12 @@ import time
 import harness
 import part_accept
 import part_corpus
+import part_disk
 import part_drain
 import part_latency
 import part_memory
+import part_million
+import part_store
 import report
 
 PARTS = {
@@ -32,6 +36,9 @@ PARTS = {
     "drain": part_drain.run,
     "memory": part_memory.run,
     "corpus": part_corpus.run,
+    "store": part_store.run,
+    "disk": part_disk.run,
+    "million": part_million.run,
 }
 RESULTS = harness.BUILD / "bench" / "results.json"
 

@@ -308,9 +308,7 @@ limit {{
     reserve                = 64M
 }}
 
-store {{
-    seal = false
-}}
+{store}
 """
 
 SPOOLD_TARGET = """\
@@ -329,12 +327,17 @@ domain "{domain}" {{
 
 
 class Spoold(Server):
-    """The daemon with one target for each domain: {domain: port}."""
+    """The daemon with one target for each domain: {domain: port}.
+
+    options are a target's, store is what its section says: the default is
+    sealed and compressed.
+    """
 
     name = "spoold"
 
-    def __init__(self, folder, targets, tls=False, options=""):
+    def __init__(self, folder, targets, tls=False, options="", store=""):
         super().__init__(folder)
+        self.store = store
         self.targets = targets
         self.tls = tls
         self.options = options
@@ -361,7 +364,8 @@ class Spoold(Server):
             for n, (domain, port) in enumerate(self.targets.items(), 1))
         return SPOOLD_CONF.format(
             folder=self.folder, control=self.control, port=self.port,
-            targets=targets, tls=self.certificate() if self.tls else "")
+            targets=targets, tls=self.certificate() if self.tls else "",
+            store=f"store {{ {self.store} }}" if self.store else "")
 
     def certificate(self):
         """Makes a key and a certificate; returns their section."""
@@ -382,6 +386,15 @@ class Spoold(Server):
         if done.returncode:
             raise Failed(f"spoolctl {' '.join(words)}: {done.stderr}")
         return json.loads(done.stdout)
+
+    def role_cpu(self, role):
+        """User and system time of the process of a role."""
+        pids = [row["pid"] for row in self.ctl("status")["roles"]
+                if row["role"] == role]
+        return sum(int(value) for value in _stat(pids[0])[11:13]) / TICKS
+
+    def counter(self, name):
+        return self.ctl("status")["counters"][name]
 
     def held(self):
         return self.ctl("status")["held"]["messages"]
