@@ -69,9 +69,15 @@ SRCS_libspool = \
     libspool/conf_rules.c \
     libspool/conf.c \
     libspool/conf_check.c \
+    libspool/passphrase.c \
+    libspool/seal.c \
+    libspool/key_file.c \
+    libspool/dictionary.c \
     libspool/body.c \
     libspool/dsn.c \
     libspool/ledger_chain.c \
+    libspool/ledger_balance.c \
+    libspool/sieve.c \
     libspool/db.c \
     libspool/db_rows.c \
     libspool/db_write.c \
@@ -82,6 +88,7 @@ SRCS_libspool = \
     libspool/db_copy.c \
     libspool/db_scrub.c \
     libspool/query.c \
+    libspool/query_sieve.c \
 
 SRCS_spoold = \
     spoold/main.c \
@@ -90,12 +97,14 @@ SRCS_spoold = \
     spoold/parent_spool.c \
     spoold/parent_socket.c \
     spoold/parent_list.c \
+    spoold/parent_key.c \
     spoold/role.c \
     spoold/loop.c \
     spoold/io.c \
     spoold/tls.c \
     spoold/peer.c \
     spoold/stats.c \
+    spoold/sealing.c \
     spoold/listener.c \
     spoold/listener_session.c \
     spoold/listener_command.c \
@@ -108,7 +117,11 @@ SRCS_spoold = \
     spoold/store_apply.c \
     spoold/store_submit.c \
     spoold/store_delivery.c \
+    spoold/store_steer.c \
     spoold/store_refs.c \
+    spoold/store_keys.c \
+    spoold/store_checkpoint.c \
+    spoold/store_ledger.c \
     spoold/replay.c \
     spoold/replay_target.c \
     spoold/replay_sched.c \
@@ -116,6 +129,7 @@ SRCS_spoold = \
     spoold/replay_route.c \
     spoold/replay_session.c \
     spoold/replay_step.c \
+    spoold/replay_key.c \
     spoold/replay_content.c \
     spoold/replay_outcome.c \
     spoold/control.c \
@@ -125,7 +139,16 @@ SRCS_spoold = \
     spoold/control_status.c \
     spoold/control_message.c \
     spoold/control_retry.c \
+    spoold/control_key.c \
+    spoold/control_steer.c \
     spoold/control_watch.c \
+    spoold/control_audit.c \
+    spoold/control_audit_chain.c \
+    spoold/control_audit_rows.c \
+    spoold/control_trace.c \
+    spoold/control_why.c \
+    spoold/control_backup.c \
+    spoold/control_compact.c \
 
 SRCS_spoolctl = \
     spoolctl/main.c \
@@ -137,6 +160,14 @@ SRCS_spoolctl = \
     spoolctl/member.c \
     spoolctl/show_status.c \
     spoolctl/show_message.c \
+    spoolctl/show_key.c \
+    spoolctl/show_audit.c \
+    spoolctl/show_trace.c \
+    spoolctl/show_why.c \
+    spoolctl/show_steer.c \
+    spoolctl/show_compact.c \
+    spoolctl/show_backup.c \
+    spoolctl/tool_restore.c \
 
 # tests/unit/test_NAME.c, and what of spoold it is linked with
 UNIT_TESTS = \
@@ -156,8 +187,11 @@ UNIT_TESTS = \
     recipients \
     conf \
     db \
+    db_copy \
     db_rows \
     store_apply \
+    store_refs \
+    store_compact \
     line \
     addr \
     smtp_verb \
@@ -276,8 +310,11 @@ $(BUILD)/unit/test_%: $(BUILD)/obj/tests/unit/test_%.o $(LIBSPOOL)
 	    -lcmocka $(LDLIBS_spoold)
 
 $(BUILD)/unit/test_listener_command: $(BUILD)/obj/spoold/listener_command.o
-$(BUILD)/unit/test_store_apply: $(addprefix $(BUILD)/obj/spoold/, \
-    store_apply.o store_submit.o)
+$(BUILD)/unit/test_store_compact: $(BUILD)/obj/spoold/store_log.o
+$(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
+    $(BUILD)/unit/test_store_compact: \
+    $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
+    store_delivery.o store_refs.o)
 $(BUILD)/unit/test_replay_sched: $(BUILD)/obj/spoold/replay_sched.o
 $(BUILD)/unit/test_replay_content: $(BUILD)/obj/spoold/replay_content.o
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The only file that knows zstd. One compression and one decompression
- * context serve the whole process (half a megabyte each, set up once):
- * pieces are whole frames, so writers can take turns with them.
+ * The only file that knows zstd's compression (dictionary.c has the
+ * training). One compression and one decompression context serve the whole
+ * process (half a megabyte each, set up once): pieces are whole frames, so
+ * writers can take turns with them.
+ *
+ * Content in clear is wiped where it ends: the process that faces the network
+ * writes, and what it wrote must not be found in its memory later.
  */
 #include "body.h"
 
@@ -14,20 +18,27 @@
 #include <zstd.h>
 
 #include "bytes.h"
+#include "dictionary.h"
 #include "log.h"
 #include "mem.h"
 
 #define FORM_RAW     '0'
 #define FORM_ZSTD    'z'
+#define FORM_SEALED  's'
 #define LENGTH_BYTES 4
+#define RAW_MIN      2048
 
-_Static_assert(BODY_PIECE_RAW + 1 <= BODY_PIECE_MAX,
-               "content that does not compress fits as it is");
+_Static_assert(BODY_PIECE_RAW + 2 + SEAL_TAG <= BODY_PIECE_MAX,
+               "content that does not compress fits as it is, sealed");
 
 struct body_writer {
     int level;
     size_t inline_max;
-    struct buf raw;   /* content of the piece under way */
+    struct seal_key key;
+    uint64_t id;
+    uint64_t dictionary;
+    uint64_t n;       /* of the piece under way */
+    struct buf raw;   /* its content */
     struct buf file;  /* finished pieces, until they spill */
     int fd;           /* where they went, -1: still in memory */
     uint64_t spilled; /* bytes in fd */
@@ -38,61 +49,165 @@ struct body_digest {
     crypto_generichash_state state;
 };
 
-/* --- writing ------------------------------------------------------------- */
+/* --- clean memory --------------------------------------------------------- */
+
+static void
+wipe(struct buf *buf)
+{
+    if (buf->cap > 0)
+        explicit_bzero(buf->data, buf->cap);
+    buf_reset(buf);
+}
+
+/* Grows without leaving a copy behind, as realloc would. */
+static void
+raw_reserve(struct buf *raw, size_t more)
+{
+    struct buf grown = {0};
+    size_t cap = raw->cap > 0 ? raw->cap : RAW_MIN;
+
+    if (raw->cap - raw->len >= more)
+        return;
+    while (cap - raw->len < more)
+        cap *= 2;
+    buf_reserve(&grown, cap);
+    buf_add_view(&grown, buf_view(raw));
+    wipe(raw);
+    buf_free(raw);
+    *raw = grown;
+}
+
+/* --- compressing ---------------------------------------------------------- */
+
+static struct {
+    ZSTD_CCtx *context;
+    uint64_t id; /* of the dictionary, 0: none */
+    struct buf bytes;
+    ZSTD_CDict *dictionary; /* for level, made when first needed */
+    int level;
+} packer;
+
+int
+body_use_dictionary(uint64_t id, struct view bytes, struct why *why)
+{
+    if (bytes.len > 0 &&
+        ZSTD_getDictID_fromDict(bytes.data, bytes.len) != (unsigned)id)
+        return why_text(why, "not the dictionary it says it is");
+    ZSTD_freeCDict(packer.dictionary);
+    packer.dictionary = NULL;
+    buf_reset(&packer.bytes);
+    buf_add_view(&packer.bytes, bytes);
+    packer.id = bytes.len > 0 ? id : 0;
+    return 0;
+}
+
+static ZSTD_CDict *
+packer_dictionary(int level)
+{
+    if (packer.id == 0)
+        return NULL;
+    if (packer.dictionary == NULL || packer.level != level) {
+        ZSTD_freeCDict(packer.dictionary);
+        packer.dictionary =
+            ZSTD_createCDict(packer.bytes.data, packer.bytes.len, level);
+        packer.level = level;
+    }
+    return packer.dictionary;
+}
+
+/* The length of the frame, or zstd's error: also where there is no gain. */
+static size_t
+compress_piece(const struct body_writer *writer, const ZSTD_CDict *dictionary,
+               struct view raw, char *out, size_t room)
+{
+    ZSTD_CCtx *context = packer.context;
+
+    if (context == NULL) {
+        context = packer.context = ZSTD_createCCtx();
+        if (context == NULL)
+            fatal("out of memory for compression");
+    }
+    ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters);
+    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, writer->level);
+    /* A sealed piece needs no other check. */
+    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag,
+                           writer->key.data_key == 0);
+    if (dictionary != NULL)
+        ZSTD_CCtx_refCDict(context, dictionary);
+    return ZSTD_compress2(context, out, room, raw.data, raw.len);
+}
+
+/* Appends the plain piece of raw. Headers, which a dictionary knows best, are
+ * in the first piece. */
+static void
+pack_piece(struct body_writer *writer, struct view raw, struct buf *out)
+{
+    const ZSTD_CDict *dictionary = writer->n == 0 && writer->level > 0
+                                       ? packer_dictionary(writer->level)
+                                       : NULL;
+    size_t packed = 0;
+    char *piece;
+
+    buf_reserve(out, 1 + raw.len);
+    piece = out->data + out->len;
+    /* Room for one byte less than the content: no gain counts as failure. */
+    if (writer->level > 0 && raw.len > 1)
+        packed =
+            compress_piece(writer, dictionary, raw, piece + 1, raw.len - 1);
+    if (packed == 0 || ZSTD_isError(packed)) {
+        piece[0] = FORM_RAW;
+        packed = raw.len;
+        memcpy(piece + 1, raw.data, packed);
+    } else {
+        piece[0] = FORM_ZSTD;
+        if (dictionary != NULL)
+            writer->dictionary = packer.id;
+    }
+    out->len += 1 + packed;
+}
+
+/* --- writing -------------------------------------------------------------- */
 
 struct body_writer *
-body_writer_new(int level, size_t inline_max)
+body_writer_new(int level, size_t inline_max, const struct seal_key *key,
+                uint64_t id)
 {
     struct body_writer *writer = mem_alloc(sizeof(*writer));
 
     writer->level = level;
     writer->inline_max = inline_max;
+    if (key != NULL)
+        writer->key = *key;
+    writer->id = id;
     writer->fd = -1;
     return writer;
 }
 
-static size_t
-compress_piece(int level, struct view raw, char *out, size_t room)
-{
-    static ZSTD_CCtx *context;
-    static int context_level;
-
-    if (context == NULL) {
-        context = ZSTD_createCCtx();
-        if (context == NULL)
-            fatal("out of memory for compression");
-        ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
-    }
-    if (context_level != level) {
-        ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level);
-        context_level = level;
-    }
-    return ZSTD_compress2(context, out, room, raw.data, raw.len);
-}
-
 /* Turns the content under way into a piece at the end of the file. */
 static void
-close_piece(struct body_writer *writer)
+close_piece(struct body_writer *writer, bool last)
 {
+    static struct buf plain;
     size_t start = writer->file.len;
-    char *piece;
-    size_t packed;
 
-    buf_reserve(&writer->file, LENGTH_BYTES + 1 + writer->raw.len);
-    piece = writer->file.data + start + LENGTH_BYTES;
-    /* Room for one byte less than the content: no gain counts as failure. */
-    packed = compress_piece(writer->level, buf_view(&writer->raw), piece + 1,
-                            writer->raw.len - 1);
-    if (ZSTD_isError(packed)) {
-        piece[0] = FORM_RAW;
-        packed = writer->raw.len;
-        memcpy(piece + 1, writer->raw.data, packed);
+    buf_reserve(&writer->file, LENGTH_BYTES);
+    writer->file.len += LENGTH_BYTES;
+    if (writer->key.data_key == 0) {
+        pack_piece(writer, buf_view(&writer->raw), &writer->file);
     } else {
-        piece[0] = FORM_ZSTD;
+        raw_reserve(&plain, BODY_PIECE_MAX);
+        pack_piece(writer, buf_view(&writer->raw), &plain);
+        buf_add_byte(&writer->file, FORM_SEALED);
+        seal_piece(writer->key.bytes, writer->id, writer->n, last,
+                   buf_view(&plain), &writer->file);
+        explicit_bzero(plain.data, plain.len);
+        buf_reset(&plain);
     }
-    bytes_put32(writer->file.data + start, (uint32_t)packed + 1);
-    writer->file.len += LENGTH_BYTES + 1 + packed;
+    bytes_put32(writer->file.data + start,
+                (uint32_t)(writer->file.len - start - LENGTH_BYTES));
+    explicit_bzero(writer->raw.data, writer->raw.len);
     buf_reset(&writer->raw);
+    writer->n++;
 }
 
 /* A file without a name; where the file system has no O_TMPFILE, one whose
@@ -143,15 +258,18 @@ body_write(struct body_writer *writer, struct view bytes, struct why *why)
         size_t room = BODY_PIECE_RAW - writer->raw.len;
         size_t take = bytes.len < room ? bytes.len : room;
 
+        /* Only now is it known that the piece under way is not the last. */
+        if (room == 0) {
+            close_piece(writer, false);
+            if ((writer->fd >= 0 || writer->file.len > writer->inline_max) &&
+                spill(writer, why) != 0)
+                return -1;
+            continue;
+        }
+        raw_reserve(&writer->raw, take);
         buf_add(&writer->raw, bytes.data, take);
         writer->written += take;
         bytes = view_skip(bytes, take);
-        if (writer->raw.len < BODY_PIECE_RAW)
-            break;
-        close_piece(writer);
-        if ((writer->fd >= 0 || writer->file.len > writer->inline_max) &&
-            spill(writer, why) != 0)
-            return -1;
     }
     return 0;
 }
@@ -161,7 +279,9 @@ body_finish(struct body_writer *writer, struct view *content, int *fd,
             uint64_t *len, struct why *why)
 {
     if (writer->raw.len > 0)
-        close_piece(writer);
+        close_piece(writer, true);
+    wipe(&writer->raw);
+    buf_free(&writer->raw);
     *content = (struct view){NULL, 0};
     *fd = -1;
     if (writer->fd < 0 && writer->file.len <= writer->inline_max) {
@@ -183,6 +303,12 @@ body_written(const struct body_writer *writer)
     return writer->written;
 }
 
+uint64_t
+body_dictionary(const struct body_writer *writer)
+{
+    return writer->dictionary;
+}
+
 size_t
 body_memory(const struct body_writer *writer)
 {
@@ -196,30 +322,105 @@ body_writer_free(struct body_writer **writer)
         return;
     if ((*writer)->fd >= 0)
         close((*writer)->fd);
+    wipe(&(*writer)->raw);
     buf_free(&(*writer)->raw);
+    seal_key_wipe(&(*writer)->key);
     buf_free(&(*writer)->file);
     free(*writer);
     *writer = NULL;
 }
 
-/* --- reading ------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------- */
+
+/* Dictionaries a reader met lately. */
+#define DICTIONARIES_MAX 4
+
+static struct {
+    ZSTD_DCtx *context;
+    body_find_dictionary_fn *find;
+    struct {
+        unsigned id;
+        uint64_t used;
+        ZSTD_DDict *dictionary;
+    } known[DICTIONARIES_MAX];
+    uint64_t uses;
+} unpacker;
+
+void
+body_find_dictionaries_by(body_find_dictionary_fn *find)
+{
+    unpacker.find = find;
+}
+
+static int
+find_bytes(unsigned id, struct buf *bytes, struct why *why)
+{
+    int found = 0;
+
+    if (id == DICTIONARY_SHIPPED_ID) {
+        buf_add_view(bytes, dictionary_shipped());
+        return 0;
+    }
+    if (unpacker.find != NULL)
+        found = unpacker.find(id, bytes, why);
+    if (found == 0)
+        return why_text(why, "dictionary %u is not here", id);
+    return found < 0 ? -1 : 0;
+}
+
+/* NULL and a reason where it cannot be had. */
+static ZSTD_DDict *
+dictionary_of(unsigned id, struct why *why)
+{
+    struct buf bytes = {0};
+    size_t i, oldest = 0;
+
+    for (i = 0; i < DICTIONARIES_MAX; i++) {
+        if (unpacker.known[i].dictionary != NULL && unpacker.known[i].id == id)
+            break;
+        if (unpacker.known[i].used < unpacker.known[oldest].used)
+            oldest = i;
+    }
+    if (i == DICTIONARIES_MAX) {
+        i = oldest;
+        if (find_bytes(id, &bytes, why) != 0) {
+            buf_free(&bytes);
+            return NULL;
+        }
+        ZSTD_freeDDict(unpacker.known[i].dictionary);
+        unpacker.known[i].dictionary = ZSTD_createDDict(bytes.data, bytes.len);
+        unpacker.known[i].id = id;
+        buf_free(&bytes);
+        if (unpacker.known[i].dictionary == NULL) {
+            why_text(why, "dictionary %u is damaged", id);
+            return NULL;
+        }
+    }
+    unpacker.known[i].used = ++unpacker.uses;
+    return unpacker.known[i].dictionary;
+}
 
 static int
 unpack_piece(struct view packed, struct buf *out, struct why *why)
 {
-    static ZSTD_DCtx *context;
     unsigned long long size = ZSTD_getFrameContentSize(packed.data, packed.len);
+    unsigned id = ZSTD_getDictID_fromFrame(packed.data, packed.len);
+    ZSTD_DDict *dictionary = NULL;
     size_t n;
 
     /* The size is in the frame; a piece that claims more, or to be empty, is
      * damaged. */
     if (size == 0 || size > BODY_PIECE_RAW)
         return why_text(why, "damaged piece: wrong size");
-    if (context == NULL && (context = ZSTD_createDCtx()) == NULL)
+    if (id != 0 && (dictionary = dictionary_of(id, why)) == NULL)
+        return -1;
+    if (unpacker.context == NULL &&
+        (unpacker.context = ZSTD_createDCtx()) == NULL)
         fatal("out of memory for decompression");
     buf_reserve(out, (size_t)size);
-    n = ZSTD_decompressDCtx(context, out->data + out->len, (size_t)size,
-                            packed.data, packed.len);
+    n = ZSTD_decompress_usingDDict(unpacker.context, out->data + out->len,
+                                   (size_t)size, packed.data, packed.len,
+                                   dictionary);
     if (ZSTD_isError(n))
         return why_text(why, "damaged piece: %s", ZSTD_getErrorName(n));
     if (n != size)
@@ -228,14 +429,12 @@ unpack_piece(struct view packed, struct buf *out, struct why *why)
     return 0;
 }
 
-int
-body_read_piece(struct view piece, struct buf *out, struct why *why)
+static int
+read_plain(struct view piece, struct buf *out, struct why *why)
 {
-    struct view rest = view_skip(piece, 1);
+    struct view rest = view_skip(piece, piece.len > 0);
 
-    if (piece.len < 1 || piece.len > BODY_PIECE_MAX)
-        return why_text(why, "damaged piece: %zu bytes", piece.len);
-    switch (piece.data[0]) {
+    switch (piece.len > 0 ? piece.data[0] : '\0') {
     case FORM_RAW:
         buf_add_view(out, rest);
         return 0;
@@ -243,8 +442,32 @@ body_read_piece(struct view piece, struct buf *out, struct why *why)
         return unpack_piece(rest, out, why);
     default:
         return why_text(why, "piece of unknown form 0x%02x",
-                        (unsigned char)piece.data[0]);
+                        piece.len > 0 ? (unsigned char)piece.data[0] : 0);
     }
+}
+
+int
+body_read_piece(struct view piece, const struct body_place *place,
+                struct buf *out, struct why *why)
+{
+    static struct buf plain;
+    bool sealed = piece.len > 0 && piece.data[0] == FORM_SEALED;
+    int rc;
+
+    if (piece.len < 1 || piece.len > BODY_PIECE_MAX)
+        return why_text(why, "damaged piece: %zu bytes", piece.len);
+    if (sealed != (place != NULL && place->key != NULL))
+        return why_text(why, sealed
+                                 ? "a sealed piece of a message without a key"
+                                 : "a piece that was not sealed");
+    if (!sealed)
+        return read_plain(piece, out, why);
+    rc = seal_open_piece(place->key, place->id, place->n, place->last,
+                         view_skip(piece, 1), &plain, why);
+    if (rc == 0)
+        rc = read_plain(buf_view(&plain), out, why);
+    wipe(&plain);
+    return rc;
 }
 
 int

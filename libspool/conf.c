@@ -247,6 +247,25 @@ conf_domain_by_name(const struct conf *conf, struct view name)
                    compare_domains);
 }
 
+const struct conf_domain *
+conf_domain_for(const struct conf *conf, struct view recipient,
+                struct view target)
+{
+    const struct conf_domain *domains = conf->domains.items;
+    const char *at = recipient.len > 0
+                         ? memrchr(recipient.data, '@', recipient.len)
+                         : NULL;
+    const struct conf_domain *found = NULL;
+
+    if (at != NULL)
+        found = conf_domain_by_name(
+            conf, view_skip(recipient, (size_t)(at - recipient.data) + 1));
+    for (size_t i = 0; found == NULL && i < conf->domains.count; i++)
+        if (view_equal(domains[i].target, target))
+            found = &domains[i];
+    return found;
+}
+
 /* --- whole --------------------------------------------------------------- */
 
 void

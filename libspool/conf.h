@@ -121,5 +121,10 @@ const struct conf_target *conf_target_by_name(const struct conf *conf,
 /* The domain of "local@domain", compared without case; NULL: not ours. */
 const struct conf_domain *conf_domain_by_name(const struct conf *conf,
                                               struct view name);
+/* The domain a delivery belongs to. Where the configuration does not know it
+ * (any more), another one of the same target speaks for it. NULL: none. */
+const struct conf_domain *conf_domain_for(const struct conf *conf,
+                                          struct view recipient,
+                                          struct view target);
 
 #endif

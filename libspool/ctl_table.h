@@ -49,12 +49,88 @@ X(RETRY, CONTROL(retry), "retry", "QUERY|ID ...", 1, CTL_ARGUMENTS_MAX, CTL_ONE,
   "Deliveries that wait for their own next try become ready at once. QUERY is\n"
   "as in \"spoolctl help list\"; only what is held is tried. All that is held:\n"
   "state:held. A target that is down is probed at once.\n")
+X(HOLD, CONTROL(hold), "hold", "[--dry-run] [--reason TEXT] QUERY|ID ...", 1, CTL_ARGUMENTS_MAX, CTL_ONE,
+  "keep messages back until they are released",
+  "Deliveries that are open are not tried, and their time to live does not end,\n"
+  "until \"spoolctl release\". Where QUERY (\"spoolctl help list\") says which\n"
+  "recipients, targets or states, only those deliveries. What the target takes\n"
+  "at this moment is delivered. --dry-run only counts. --reason TEXT goes into\n"
+  "the ledger with your name.\n")
+X(RELEASE, CONTROL(release), "release", "[--dry-run] [--reason TEXT] QUERY|ID ...", 1, CTL_ARGUMENTS_MAX, CTL_ONE,
+  "let messages on hold go on",
+  "Those that \"spoolctl list state:on-hold\" shows.\n")
+X(DISCARD, CONTROL(discard), "discard", "[--dry-run] [--reason TEXT] QUERY|ID ...", 1, CTL_ARGUMENTS_MAX, CTL_ONE,
+  "give deliveries up; nobody is told",
+  "The message is kept for a time, as after a delivery: \"spoolctl replay again\n"
+  "state:discarded\" takes it up once more. For good: \"spoolctl erase\".\n")
+X(REPLAY_AGAIN, CONTROL(replay_again), "replay again", "[--dry-run] [--reason TEXT] QUERY|ID ...", 1, CTL_ARGUMENTS_MAX, CTL_ONE,
+  "deliver messages once more that are still kept",
+  "Deliveries that were delivered; where QUERY says so (state:returned,\n"
+  "state:expired, state:dropped, state:discarded, state:finished), those.\n")
+X(ERASE, CONTROL(erase), "erase", "[--dry-run] [--reason TEXT] QUERY|ID ...", 1, CTL_ARGUMENTS_MAX, CTL_MANY,
+  "destroy messages with their content, for good",
+  "Held or finished. Nobody is told, and nothing brings the content back: the\n"
+  "key of each message goes, and the bytes are written over. The ledger keeps\n"
+  "the digest. A backup made before still has it until \"spoolctl key rotate\"\n"
+  "and the old secret are gone. Try --dry-run first.\n")
 X(TARGET_LIST, CONTROL(target_list), "target list", "", 0, 0, CTL_MANY,
   "the targets: state, since when, next probe, why",
   "")
 X(TARGET_RETRY, CONTROL(target_retry), "target retry", "NAME", 1, 1, CTL_ONE,
   "probe a target that is down now",
   "")
+X(WHY, CONTROL(why), "why", "ID", 1, 1, CTL_ONE,
+  "why a message is still here, or what became of it",
+  "In sentences; show has the facts, trace the history.\n")
+X(TRACE, CONTROL(trace), "trace", "ID", 1, 1, CTL_MANY,
+  "all that happened to a message, from the ledger",
+  "Also of messages that are gone; then recipients have only numbers, since\n"
+  "addresses go with the message. Goes back as far as keep-ledger says.\n")
+X(AUDIT, CONTROL(audit), "audit", "[--since WHEN] [--content]", 0, 0, CTL_ONE,
+  "does all that was accepted have an end, or is it here?",
+  "Verifies the chain of the ledger and the signatures of its checkpoints,\n"
+  "balances every acceptance against its ends and against what is held, and\n"
+  "names what does not fit; then it exits with 1.\n"
+  "\n"
+  "  --since WHEN  begins with the last checkpoint before WHEN: a duration\n"
+  "                such as 2h, or a date\n"
+  "  --content     reads the content of all that is held as well\n")
+X(CHECKPOINT, CONTROL(checkpoint), "checkpoint", "", 0, 0, CTL_ONE,
+  "sign the state of the ledger now, drop what is older than keep-ledger",
+  "It happens once a day by itself. What it prints proves, kept elsewhere,\n"
+  "that the ledger was not written anew since.\n")
+X(BACKUP, CONTROL(backup), "backup", "FILE", 1, 1, CTL_ONE,
+  "a copy of the store as it is now, while it goes on",
+  "FILE is written anew; \"-\" is the standard output. Nothing in it can be read\n"
+  "without the key file, which is not in it: keep a copy of that elsewhere.\n"
+  "\"spoolctl restore FILE\" puts it in place.\n")
+X(RESTORE, TOOL(restore), "restore", "[--force] FILE", 1, 1, CTL_ONE,
+  "put a backup in place of the store; the daemon is stopped",
+  "The spool is that of the configuration (-c). A store that is there is moved\n"
+  "aside, not written over. What was delivered after the backup was made will\n"
+  "be delivered again. The key file must have the pairs the backup needs;\n"
+  "--force does without them: what is sealed to them cannot be read.\n")
+X(COMPACT, CONTROL(compact), "compact", "", 0, 0, CTL_ONE,
+  "rewrite the store without its free pages, while it goes on",
+  "Gives room back to the file system. It needs room for a copy of what is in\n"
+  "use, and happens by itself after an outage (store { compact }).\n")
+X(KEY_LIST, CONTROL(key_list), "key list", "", 0, 0, CTL_MANY,
+  "the spool's key pairs and what is sealed to them",
+  "")
+X(KEY_ROTATE, CONTROL(key_rotate), "key rotate", "", 0, 0, CTL_ONE,
+  "make a new key pair and seal everything to it",
+  "New mail is sealed to the new pair at once; what is held, in the background.\n"
+  "When nothing needs the former pair its secret is destroyed: copies of the\n"
+  "store made before cannot be read any more.\n")
+X(KEY_EXPORT, TOOL(key_export), "key export", "[--lock]", 0, 0, CTL_RAW,
+  "print the key file, to be kept in a safe place",
+  "Without it nothing that is held can be read. --lock asks for a passphrase\n"
+  "and prints it locked. Works without the daemon.\n")
+X(KEY_FORGET, TOOL(key_forget), "key forget", "PAIR", 1, 1, CTL_ONE,
+  "go on without a key pair whose secret is lost",
+  "Then spoold starts; what is sealed to that pair stays in the store and\n"
+  "cannot be read. Should the secret be found, put it back into the key file.\n"
+  "Works without the daemon.\n")
 X(EVENTS, CONTROL(events), "events", "-f", 0, 0, CTL_MANY,
   "follow what happens, one line an event",
   "Goes on until interrupted. Earlier events are in the daemon's log.\n")

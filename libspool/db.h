@@ -159,6 +159,7 @@ struct db_totals {
     uint64_t floor_ms;    /* the latest time of an id that was used */
     uint64_t seq;         /* of the last entry of the ledger */
     struct view head;     /* the chain's hash there (LEDGER_HASH bytes) */
+    uint64_t on_hold;     /* deliveries the operator holds */
 };
 enum db_result db_get_totals(struct db_txn *txn, struct db_totals *totals);
 enum db_result db_put_totals(struct db_txn *txn,

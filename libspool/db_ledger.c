@@ -15,6 +15,7 @@ static const struct record_field db_totals_fields[] = {
     RECORD_NUM_FIELD(3, db_totals, floor_ms),
     RECORD_NUM_FIELD(4, db_totals, seq),
     RECORD_VIEW_FIELD(5, db_totals, head),
+    RECORD_NUM_FIELD(6, db_totals, on_hold),
 };
 RECORD_TYPE(db_totals);
 

@@ -24,11 +24,13 @@
  * environment again gives the buffers back; new ones are zeroed. So: open
  * again (what is written from here on is clean), walk the pages in use, then
  * the free pages up to the transaction at which the walk ended. Pages that
- * were freed later were in use at some time of the walk, or are younger than
- * it, and clean.
+ * were freed later were in use at the end of the walk, or are younger than
+ * it, and clean. The leaves of a table are found by its rows, a step at a
+ * time; LMDB's own tables and the branch pages, which are few and change with
+ * each commit, all in the last step.
  *
- * Keys in branch pages are left: they are message numbers, and in ready the
- * names of a target and of a sender's domain.
+ * Keys that branch pages use are left: they are message numbers, and in ready
+ * the names of a target and of a sender's domain.
  */
 #include "db_scrub.h"
 
@@ -59,8 +61,23 @@ struct page_head {
     } of;
 };
 _Static_assert(sizeof(struct page_head) == 16, "as LMDB has it on disk");
+#define PAGE_BRANCH   0x01
 #define PAGE_LEAF     0x02
 #define PAGE_OVERFLOW 0x04
+
+/* How LMDB describes a table: in its own table of tables, and for that and
+ * the free list in the meta pages. */
+struct tree {
+    uint32_t pad;
+    uint16_t flags;
+    uint16_t depth; /* 1: the root is a leaf */
+    uint64_t counts[4];
+    uint64_t root;
+};
+_Static_assert(sizeof(struct tree) == 48, "as LMDB has it on disk");
+#define META_TREES 40 /* where the two are in a meta page */
+
+static const MDB_dbi free_list = 0, table_of_tables = 1;
 
 #define PAGE_MAX 65536
 /* Looked at in a step, for each page that it may write. */
@@ -203,22 +220,30 @@ bad_page(const struct page_head *head, struct why *why)
                     head->number);
 }
 
+static int
+scrub_gap(struct db_scrub *scrub, const struct page_head *head, uint16_t kind,
+          struct why *why)
+{
+    size_t lower = head->of.gap.lower, upper = head->of.gap.upper;
+
+    if ((head->flags & kind) == 0 || lower < sizeof(*head) || lower > upper ||
+        upper > scrub->page_size)
+        return bad_page(head, why);
+    return write_over(scrub, head->number * scrub->page_size + lower,
+                      (const char *)head + lower, upper - lower, why);
+}
+
 /* The gap of the leaf the key is in. *seen is the last leaf. */
 static int
 scrub_leaf(struct db_scrub *scrub, const MDB_val *key,
            const struct page_head **seen, struct why *why)
 {
     const struct page_head *head = head_of(scrub, key->mv_data);
-    size_t lower = head->of.gap.lower, upper = head->of.gap.upper;
 
     if (head == *seen)
         return 0;
     *seen = head;
-    if ((head->flags & PAGE_LEAF) == 0 || lower < sizeof(*head) ||
-        lower > upper || upper > scrub->page_size)
-        return bad_page(head, why);
-    return write_over(scrub, head->number * scrub->page_size + lower,
-                      (const char *)head + lower, upper - lower, why);
+    return scrub_gap(scrub, head, PAGE_LEAF, why);
 }
 
 /* What follows a value that has pages of its own. */
@@ -284,6 +309,103 @@ scrub_tables(struct db_scrub *scrub, MDB_txn *txn, struct why *why)
         scrub->row.len = 0;
     }
     return scrub->table == DB_TABLE_COUNT;
+}
+
+/* --- LMDB's own tables, branch pages ---------------------------------------
+ */
+
+/* The gaps of all branch pages under page number; map is where the file is in
+ * memory. */
+static int
+scrub_branches(struct db_scrub *scrub, const char *map, uint64_t number,
+               unsigned depth, struct why *why)
+{
+    const char *page = map + number * scrub->page_size;
+    struct page_head head;
+    size_t children;
+
+    memcpy(&head, page, sizeof(head));
+    if (head.number != number)
+        return bad_page(&head, why);
+    if (scrub_gap(scrub, (const void *)page, PAGE_BRANCH, why) != 0)
+        return -1;
+    children = (head.of.gap.lower - sizeof(head)) / 2;
+    for (size_t i = 0; i < children && depth > 2; i++) {
+        uint16_t at, parts[3]; /* of a page number of 48 bits */
+
+        memcpy(&at, page + sizeof(head) + 2 * i, sizeof(at));
+        memcpy(parts, page + at, sizeof(parts));
+        number = parts[0] | (uint64_t)parts[1] << 16 | (uint64_t)parts[2] << 32;
+        if (scrub_branches(scrub, map, number, depth - 1, why) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+scrub_tree(struct db_scrub *scrub, const char *map, const void *at,
+           struct why *why)
+{
+    struct tree tree;
+
+    memcpy(&tree, at, sizeof(tree));
+    return tree.depth < 2
+               ? 0
+               : scrub_branches(scrub, map, tree.root, tree.depth, why);
+}
+
+/* All rows of one of LMDB's own tables. */
+static int
+scrub_own_rows(struct db_scrub *scrub, MDB_txn *txn, MDB_dbi own,
+               const char *map, struct why *why)
+{
+    const struct page_head *leaf = NULL;
+    MDB_val key, value;
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(txn, own, &cursor);
+
+    if (rc != 0)
+        return why_text(why, "LMDB's tables: %s", mdb_strerror(rc));
+    while (rc == 0 && mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+        rc = scrub_leaf(scrub, &key, &leaf, why);
+        if (rc == 0)
+            rc = scrub_value(scrub, &value, leaf, why);
+        if (rc == 0 && own == table_of_tables &&
+            value.mv_size == sizeof(struct tree))
+            rc = scrub_tree(scrub, map, value.mv_data, why);
+    }
+    mdb_cursor_close(cursor);
+    return rc;
+}
+
+/* Where the file is in memory, by a row that is always there. */
+static const char *
+map_of(struct db_scrub *scrub, MDB_txn *txn)
+{
+    MDB_val key = db_val(VIEW("format")), value;
+    const struct page_head *head;
+
+    if (mdb_get(txn, scrub->db->tables[DB_setting], &key, &value) != 0)
+        return NULL;
+    head = head_of(scrub, value.mv_data);
+    return (const char *)head - head->number * scrub->page_size;
+}
+
+static int
+scrub_own(struct db_scrub *scrub, MDB_txn *txn, struct why *why)
+{
+    const char *map = map_of(scrub, txn);
+    const char *meta;
+
+    if (map == NULL)
+        return why_text(why, "the store has no format");
+    /* LMDB writes the meta pages in turn. */
+    meta = map + mdb_txn_id(txn) % 2 * scrub->page_size + META_TREES;
+    if (scrub_own_rows(scrub, txn, free_list, map, why) != 0 ||
+        scrub_own_rows(scrub, txn, table_of_tables, map, why) != 0 ||
+        scrub_tree(scrub, map, meta, why) != 0)
+        return -1;
+    return scrub_tree(scrub, map, meta + sizeof(struct tree), why);
 }
 
 /* --- free pages ----------------------------------------------------------- */
@@ -364,7 +486,6 @@ scrub_list(struct db_scrub *scrub, MDB_cursor *cursor, uint64_t limit,
 static int
 scrub_free_pages(struct db_scrub *scrub, MDB_txn *txn, struct why *why)
 {
-    const MDB_dbi free_list = 0; /* LMDB's own table of free pages */
     struct oldest oldest = {mdb_txn_id(txn), 0};
     MDB_cursor *cursor;
     bool waits = false;
@@ -426,6 +547,8 @@ scrub_in_use(struct db_scrub *scrub, struct why *why)
     if (db_read_begin(scrub->db, &txn, why) != 0)
         return -1;
     end = scrub_tables(scrub, txn, why);
+    if (end == 1 && scrub_own(scrub, txn, why) != 0)
+        end = -1;
     if (end == 1)
         scrub->walked = mdb_txn_id(txn);
     db_read_end(scrub->db);

@@ -45,4 +45,5 @@ X(37, SHARE_FULL,       "share-full",       "a domain has used its share of the 
 X(38, SHARE_OK,         "share-ok",         "the domain has room again")
 X(39, MIGRATED,         "migrated",         "the store was rewritten in a newer format")
 X(40, DAMAGED,          "damaged",          "content or a row could not be read; the message waits for the operator")
+X(41, LATE,         "late",             "a target answered for a message that was erased meanwhile")
 /* clang-format on */

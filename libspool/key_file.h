@@ -70,6 +70,7 @@ int key_file_save(const struct key_file *file, const char *path,
 
 /* "0123456789abcdef" */
 #define KEY_PAIR_TEXT_MAX 17
+int key_pair_parse(struct view text, char id[SEAL_PAIR_ID]);
 const char *key_pair_print(const char id[SEAL_PAIR_ID],
                            char text[KEY_PAIR_TEXT_MAX]);
 

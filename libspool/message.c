@@ -115,7 +115,7 @@ static const char *const delivery_states[] = {
     [DELIVERY_READY] = "ready",         [DELIVERY_LATER] = "later",
     [DELIVERY_DELIVERED] = "delivered", [DELIVERY_RETURNED] = "returned",
     [DELIVERY_EXPIRED] = "expired",     [DELIVERY_DROPPED] = "dropped",
-    [DELIVERY_HELD] = "held",           [DELIVERY_DISCARDED] = "discarded",
+    [DELIVERY_HELD] = "on-hold",        [DELIVERY_DISCARDED] = "discarded",
 };
 static const char *const target_states[] = {
     [TARGET_UP] = "up",

@@ -155,15 +155,25 @@ RECORD_TYPE(proto_targets);
 
 static const struct record_field proto_pair_fields[] = {
     RECORD_NEEDED_VIEW(1, proto_pair, id),
-    RECORD_NEEDED_VIEW(2, proto_pair, public),
+    RECORD_VIEW_FIELD(2, proto_pair, public),
     RECORD_VIEW_FIELD(3, proto_pair, secret),
+    RECORD_NUM_FIELD(4, proto_pair, lost),
+    RECORD_NUM_FIELD(5, proto_pair, made_ms),
 };
 RECORD_TYPE(proto_pair);
 
 static const struct record_field proto_pairs_fields[] = {
     RECORD_LIST_FIELD(1, proto_pairs, pairs, proto_pair_record),
+    RECORD_VIEW_FIELD(2, proto_pairs, from),
+    RECORD_NUM_FIELD(3, proto_pairs, seal),
 };
 RECORD_TYPE(proto_pairs);
+
+static const struct record_field proto_signature_fields[] = {
+    RECORD_NEEDED_VIEW(1, proto_signature, public),
+    RECORD_NEEDED_VIEW(2, proto_signature, signature),
+};
+RECORD_TYPE(proto_signature);
 
 static const struct record_field proto_done_fields[] = {
     RECORD_NUM_FIELD(1, proto_done, done),
@@ -179,12 +189,18 @@ static const struct record_field proto_data_keys_fields[] = {
 };
 RECORD_TYPE(proto_data_keys);
 
+static const struct record_field proto_steer_item_fields[] = {
+    RECORD_NEEDED_NUM(1, proto_steer_item, id),
+    RECORD_NUM_FIELD(2, proto_steer_item, n),
+};
+RECORD_TYPE(proto_steer_item);
+
 static const struct record_field proto_steer_fields[] = {
     RECORD_NEEDED_NUM(1, proto_steer, what),
     RECORD_NEEDED_NUM(2, proto_steer, when_ms),
     RECORD_VIEW_FIELD(3, proto_steer, by),
     RECORD_VIEW_FIELD(4, proto_steer, reason),
-    RECORD_LIST_FIELD(5, proto_steer, ids, proto_id_record),
+    RECORD_LIST_FIELD(5, proto_steer, items, proto_steer_item_record),
 };
 RECORD_TYPE(proto_steer);
 
@@ -270,4 +286,21 @@ const char *
 role_name(enum role role)
 {
     return role < ROLE_COUNT ? role_names[role] : "unknown";
+}
+
+bool
+steer_applies(uint64_t what, uint64_t state)
+{
+    switch (what) {
+    case STEER_HOLD:
+        return state == DELIVERY_READY || state == DELIVERY_LATER;
+    case STEER_RELEASE:
+        return state == DELIVERY_HELD;
+    case STEER_DISCARD:
+        return delivery_is_open(state);
+    case STEER_AGAIN:
+        return !delivery_is_open(state);
+    default:
+        return what == STEER_ERASE;
+    }
 }

@@ -160,9 +160,17 @@ struct proto_pair {
     struct view id;     /* SEAL_PAIR_ID bytes */
     struct view public; /* X25519 */
     struct view secret; /* X25519; never sent but to those who read content */
+    uint64_t lost;      /* 1: the operator knows that the secret is gone */
+    uint64_t made_ms;
 };
 struct proto_pairs {
     struct record_list pairs; /* struct proto_pair, the current one first */
+    struct view from;         /* the key file, for explanations */
+    uint64_t seal;            /* 1: new content is sealed */
+};
+struct proto_signature {
+    struct view public; /* Ed25519 */
+    struct view signature;
 };
 struct proto_done {
     uint64_t done; /* 1: yes */
@@ -181,12 +189,18 @@ enum steer_what {
     STEER_AGAIN = 4, /* finished deliveries are made once more */
     STEER_ERASE = 5,
 };
+/* To which states of a delivery it can be applied; erase: all. */
+bool steer_applies(uint64_t what, uint64_t state);
+struct proto_steer_item {
+    uint64_t id;
+    uint64_t n; /* delivery + 1, 0: all of the message that it can apply to */
+};
 struct proto_steer {
     uint64_t what; /* enum steer_what */
     uint64_t when_ms;
-    struct view by;         /* the operator */
-    struct view reason;     /* in his words */
-    struct record_list ids; /* struct proto_id */
+    struct view by;           /* the operator */
+    struct view reason;       /* in his words */
+    struct record_list items; /* struct proto_steer_item */
 };
 enum mend_what {
     MEND_ASIDE = 1,  /* the row goes to aside */
@@ -231,8 +245,9 @@ extern const struct record_type proto_none_record, proto_blob_record,
     proto_recorded_record, proto_id_record, proto_ids_record,
     proto_target_now_record, proto_targets_record, proto_fetch_record,
     proto_fetched_record, proto_pair_record, proto_pairs_record,
-    proto_done_record, proto_data_keys_record, proto_steer_record,
-    proto_mend_item_record, proto_mend_record;
+    proto_done_record, proto_signature_record, proto_data_keys_record,
+    proto_steer_record, proto_steer_item_record, proto_mend_item_record,
+    proto_mend_record;
 
 /* Content up to this goes inline in SUBMIT; more goes by descriptor. */
 #define PROTO_CONTENT_INLINE_MAX (128 * 1024)

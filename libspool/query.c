@@ -4,7 +4,7 @@
  * whether that is a fact of the message or of each delivery. Parsing owns
  * the texts; matching allocates nothing.
  */
-#include "query.h"
+#include "query_term.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +14,6 @@
 #include "glob.h"
 #include "mem.h"
 #include "msgid.h"
-#include "network.h"
 #include "num.h"
 #include "when.h"
 
@@ -23,48 +22,6 @@
  * arrival; never by as much as this. */
 #define ID_SLACK_MS INT64_C(86400000)
 #define SHOWN_MAX   60 /* of a term, in an error */
-
-struct query_key;
-
-enum state_kind { STATE_ONE, STATE_HELD, STATE_FINISHED, STATE_ANY };
-
-struct query_term {
-    const struct query_key *key;
-    bool negated;
-    bool of_delivery;  /* asks each delivery, not the message */
-    struct view value; /* without quotes */
-    char relation;     /* size: '<' or '>' */
-    bool is_age;       /* since, before: number is an age, not a date */
-    uint64_t number;   /* size, age, date, id, delivery state */
-    enum state_kind state;
-    bool is_pattern; /* client: "192.0.2.*", not a network */
-    struct network network;
-};
-
-struct query {
-    char *memory; /* what the values point into */
-    bool held_only;
-    size_t n_terms;
-    size_t n_to;          /* terms to:, not negated */
-    size_t n_of_delivery; /* the other terms about deliveries, not negated */
-    struct query_term terms[QUERY_TERMS_MAX];
-};
-
-/* What a term is held against. */
-struct query_facts {
-    const struct db_message *message;
-    const struct delivery *delivery; /* NULL: a term about the message */
-    int64_t now_ms;
-};
-
-struct query_key {
-    const char *name;
-    /* Reads the value into the term; NULL: the value is a pattern. */
-    int (*parse)(struct query_term *term, struct why *why);
-    bool (*matches)(const struct query_term *term,
-                    const struct query_facts *facts);
-    bool of_delivery;
-};
 
 /* --- patterns ------------------------------------------------------------ */
 
@@ -252,8 +209,9 @@ parse_state(struct query_term *term, struct why *why)
     term->number = delivery_state_by_name(term->value);
     if (term->number != 0)
         return 0;
-    return why_text(why, "is none of held, ready, later, finished, delivered, "
-                         "returned, expired, dropped, any");
+    return why_text(why, "is none of held, ready, later, on-hold, finished, "
+                         "delivered, returned, expired, dropped, discarded, "
+                         "any");
 }
 
 static bool
@@ -284,18 +242,18 @@ match_state(const struct query_term *term, const struct query_facts *facts)
 /* --- the language -------------------------------------------------------- */
 
 static const struct query_key keys[] = {
-    {"from", NULL, match_from, false},
-    {"to", NULL, match_to, true},
-    {"client", parse_client, match_client, false},
-    {"helo", NULL, match_helo, false},
-    {"since", parse_when, match_since, false},
-    {"before", parse_when, match_before, false},
-    {"state", parse_state, match_state, true},
-    {"target", NULL, match_target, true},
-    {"size", parse_size, match_size, false},
-    {"subject", NULL, match_subject, false},
-    {"message-id", NULL, match_message_id, false},
-    {"id", parse_id, match_id, false},
+    {"from", NULL, match_from, false, query_sieve_from},
+    {"to", NULL, match_to, true, query_sieve_to},
+    {"client", parse_client, match_client, false, query_sieve_client},
+    {"helo", NULL, match_helo, false, query_sieve_helo},
+    {"since", parse_when, match_since, false, NULL},
+    {"before", parse_when, match_before, false, NULL},
+    {"state", parse_state, match_state, true, NULL},
+    {"target", NULL, match_target, true, query_sieve_target},
+    {"size", parse_size, match_size, false, NULL},
+    {"subject", NULL, match_subject, false, query_sieve_subject},
+    {"message-id", NULL, match_message_id, false, query_sieve_message_id},
+    {"id", parse_id, match_id, false, NULL},
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 
@@ -560,6 +518,36 @@ query_matches(const struct query *query, const struct db_message *message,
            has_delivery(query, NULL, &facts);
 }
 
+bool
+query_means(const struct query *query, const struct db_message *message,
+            const struct delivery *delivery, int64_t now_ms)
+{
+    struct query_facts facts = {message, delivery, now_ms};
+    bool to = query->n_to == 0;
+
+    for (size_t i = 0; i < query->n_terms; i++) {
+        const struct query_term *term = &query->terms[i];
+
+        if (!term->of_delivery || term->negated)
+            continue;
+        if (term->key->matches == match_to)
+            to = to || match_to(term, &facts);
+        else if (!term->key->matches(term, &facts))
+            return false;
+    }
+    return to;
+}
+
+bool
+query_names_state(const struct query *query)
+{
+    for (size_t i = 0; i < query->n_terms; i++)
+        if (query->terms[i].key->matches == match_state &&
+            !query->terms[i].negated)
+            return true;
+    return false;
+}
+
 /* An id below all that are made in that millisecond or later. */
 static uint64_t
 id_before(int64_t wall_ms)
@@ -593,6 +581,26 @@ query_range(const struct query *query, int64_t now_ms, uint64_t *after_id,
         if (*after_id < after)
             *after_id = after;
     }
+}
+
+bool
+query_range_before(const struct query *query, int64_t now_ms, uint64_t *last_id)
+{
+    bool any = false;
+
+    *last_id = UINT64_MAX;
+    for (size_t i = 0; i < query->n_terms; i++) {
+        const struct query_term *term = &query->terms[i];
+        uint64_t last;
+
+        if (term->negated || term->key->matches != match_before)
+            continue;
+        any = true;
+        last = id_before(moment_of(term, now_ms) + ID_SLACK_MS);
+        if (*last_id > last)
+            *last_id = last;
+    }
+    return any;
 }
 
 /* --- text ---------------------------------------------------------------- */

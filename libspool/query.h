@@ -12,6 +12,8 @@
  * to:, target: and state: speak of deliveries: a message is meant when one
  * of its deliveries fits all of them at once; with several to: terms each of
  * them needs such a delivery. Turned around, no delivery may fit.
+ * state:held is all that is open: ready, later, and what the operator holds,
+ * which alone is state:on-hold.
  */
 #ifndef SPOOL_QUERY_H
 #define SPOOL_QUERY_H
@@ -35,9 +37,23 @@ bool query_want_held(struct query *query);
 
 bool query_matches(const struct query *query, const struct db_message *message,
                    int64_t now_ms);
+/* Of a message that matches: is this delivery one that is meant? All are
+ * where no term says which. */
+bool query_means(const struct query *query, const struct db_message *message,
+                 const struct delivery *delivery, int64_t now_ms);
+/* Does a term say which states are meant? */
+bool query_names_state(const struct query *query);
 /* Ids of all that can match lie in after_id < id <= last_id. */
 void query_range(const struct query *query, int64_t now_ms, uint64_t *after_id,
                  uint64_t *last_id);
+
+/* Is there a bound at the other end, by before:? *last_id is it; messages
+ * that were imported may have later ids all the same. */
+bool query_range_before(const struct query *query, int64_t now_ms,
+                        uint64_t *last_id);
+/* What the signature of each message that matches has (sieve.h). False when
+ * that is too little to be worth a look at the signatures. */
+bool query_sieve(const struct query *query, struct sieve *mask);
 
 /* Appends the query in its plain form: dates in UTC, quotes where needed.
  * Parsing that gives the same query in any time zone. */

@@ -60,6 +60,8 @@ struct seal_pair {
 /* Once a process, before anything else here and in key_file.h. */
 void seal_init(void);
 void seal_pair_new(struct seal_pair *pair);
+/* The pair of a secret half. */
+void seal_pair_of(struct seal_pair *pair, const char secret[SEAL_SECRET]);
 /* The id of a public key. */
 void seal_public_id(const char key[SEAL_PUBLIC], char id[SEAL_PAIR_ID]);
 

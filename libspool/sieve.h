@@ -15,6 +15,7 @@
 #define SPOOL_SIEVE_H
 
 #include "message.h"
+#include "network.h"
 
 #define SIEVE_WORDS 3
 #define SIEVE_BITS  (SIEVE_WORDS * 64)
@@ -30,12 +31,13 @@ enum sieve_term {
     SIEVE_TO,          /* the same for each recipient */
     SIEVE_TO_LOCAL,
     SIEVE_TO_DOMAIN,
-    SIEVE_CLIENT,     /* the client's address as text */
-    SIEVE_CLIENT_NET, /* its /24 or /48 */
+    SIEVE_CLIENT,     /* the client's address as inet_ntop prints it */
+    SIEVE_CLIENT_NET, /* its /24 ("192.0.2") or /48 ("2001:db8:1::") */
     SIEVE_HELO,
     SIEVE_MESSAGE_ID,
     SIEVE_SUBJECT, /* each run of three bytes */
     SIEVE_TARGET,
+    SIEVE_IMPORTED, /* "import": its id may be later than its arrival */
 };
 
 /* Adds a term; an empty text adds nothing. */
@@ -43,6 +45,19 @@ void sieve_add(struct sieve *sieve, enum sieve_term term, struct view text);
 /* Each run of three bytes of text, for SIEVE_SUBJECT. */
 void sieve_add_runs(struct sieve *sieve, enum sieve_term term,
                     struct view text);
+/* CLIENT where network is one address, and CLIENT_NET where it is within a
+ * /24 or /48. */
+void sieve_add_network(struct sieve *sieve, const struct network *network);
+
+/* The parts of an address that are terms: up to the first "@", behind the
+ * last one (empty: there is none). */
+struct view sieve_local(struct view address);
+struct view sieve_domain(struct view address);
+/* Up to the third dot; empty where there is none. */
+struct view sieve_v4_net(struct view text);
+/* Without brackets around it. */
+struct view sieve_message_id(struct view value);
+
 /* All terms of a message. */
 void sieve_of_message(struct sieve *sieve, const struct message *message,
                       const struct delivery *deliveries, size_t n);

@@ -168,7 +168,7 @@ show_answer(const struct request *request, const struct answer *answer,
     const struct show *show = shows[request->command];
     bool text = request->output == OUTPUT_TEXT;
 
-    if (answer->kind == ANSWER_RAW && !text)
+    if (answer->kind == ANSWER_RAW && !text && show->begin == NULL)
         json_content_add(answer->bytes);
     else if (answer->kind == ANSWER_RAW && show->raw != NULL)
         show->raw(answer->bytes);
@@ -190,6 +190,32 @@ show_end(const struct request *request, const struct answer *answer,
         shows[request->command]->end(answer->done, whole);
 }
 
+/* What goes to a file is whole only if all went well. Exit status. */
+static int
+finish_file(const struct request *request, int status)
+{
+    const struct show *show = shows[request->command];
+    struct why why;
+
+    if (show->finish == NULL ||
+        show->finish(status == CTL_EXIT_DONE, &why) == 0)
+        return status;
+    complain("%s", why.text);
+    return CTL_EXIT_REFUSED;
+}
+
+static int
+begin_file(const struct request *request)
+{
+    const struct show *show = shows[request->command];
+    struct why why;
+
+    if (show->begin == NULL || show->begin(request, &why) == 0)
+        return CTL_EXIT_DONE;
+    complain("%s", why.text);
+    return CTL_EXIT_REFUSED;
+}
+
 /* Exit status. */
 static int
 show_all(struct talk *talk, const struct request *request)
@@ -208,11 +234,12 @@ show_all(struct talk *talk, const struct request *request)
     show_end(request, &answer, n_rows);
     if (rc != 0) {
         complain("%s", why.text);
+        finish_file(request, CTL_EXIT_AWAY);
         return CTL_EXIT_AWAY;
     }
     if (answer.error != NULL)
         complain("%s", answer.error);
-    return answer.status;
+    return finish_file(request, answer.status);
 }
 
 static int
@@ -228,7 +255,7 @@ ask_at(const char *path, const struct request *request)
     }
     if (talk_send(talk, request, &why) != 0)
         complain("%s", why.text);
-    else
+    else if ((status = begin_file(request)) == CTL_EXIT_DONE)
         status = show_all(talk, request);
     talk_close(&talk);
     return status;

@@ -22,7 +22,8 @@ is_open(const json_t *recipient)
 {
     const char *state = member_text(recipient, "state");
 
-    return strcmp(state, "ready") == 0 || strcmp(state, "later") == 0;
+    return strcmp(state, "ready") == 0 || strcmp(state, "later") == 0 ||
+           strcmp(state, "on-hold") == 0;
 }
 
 /* How a message stands: the state of its open deliveries, or of all if none

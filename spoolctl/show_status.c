@@ -121,6 +121,10 @@ status_held(const json_t *status)
     text_paragraph("", LABEL, TEXT_PLAIN,
                    "%s ready, %" PRIu64 " waiting for a later try",
                    member_count(ready, "delivery", count), later);
+    if (member_num(held, "on_hold") > 0)
+        text_paragraph(
+            "", LABEL, TEXT_PLAIN, "%s on hold: spoolctl release",
+            member_count(member_num(held, "on_hold"), "delivery", count));
 }
 
 static void

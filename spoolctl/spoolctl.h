@@ -83,6 +83,11 @@ struct show {
     /* After the last row; done is NULL when the daemon did not get there,
      * whole says that nothing failed. */
     void (*end)(const json_t *done, bool whole);
+    /* What goes to a file and not to the output, with --json as well: before
+     * the daemon is asked, and at the end; raw has the bytes in between. NULL
+     * elsewhere. -1 and a reason. */
+    int (*begin)(const struct request *request, struct why *why);
+    int (*finish)(bool whole, struct why *why);
 };
 
 /* Commands, as ctl_table.h names them: show_NAME for those the daemon

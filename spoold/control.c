@@ -22,6 +22,7 @@
 #include "log.h"
 #include "mem.h"
 #include "role.h"
+#include "sealing.h"
 
 #define ACCEPT_PAUSE_MS 1000 /* out of descriptors: wait for some to close */
 
@@ -137,6 +138,14 @@ control_on_roles(struct peer_message *message)
 }
 
 static void
+control_on_pairs(struct peer_message *message)
+{
+    buf_reset(&control_state.pairs);
+    buf_add_view(&control_state.pairs, message->bytes);
+    sealing_on_pairs(message);
+}
+
+static void
 control_on_space(struct peer_message *message)
 {
     control_state.space = *(const struct proto_space *)message->payload;
@@ -220,6 +229,8 @@ static const struct peer_handler handlers[] = {
     {PROTO_SPACE, control_on_space},
     {PROTO_EVENT, control_on_event},
     {PROTO_REOPEN, control_on_reopen},
+    {PROTO_PAIRS, control_on_pairs},
+    {PROTO_DICTIONARY, sealing_on_dictionary},
 };
 
 const struct role_entry control_role = {

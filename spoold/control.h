@@ -36,8 +36,9 @@
 #include "loop.h"
 #include "peer.h"
 
-#define CONTROL_CLIENTS_MAX 64
-#define CONTROL_REQUEST_MAX (512 * 1024)
+#define CONTROL_CLIENTS_MAX  64
+#define CONTROL_REQUEST_MAX  (512 * 1024)
+#define CONTROL_OPERATOR_MAX 64
 /* A step waits while more than this is on its way to the client. */
 #define CONTROL_PENDING_MAX (256 * 1024)
 /* A watcher is behind when this much of it waits (one turn's burst fits). */
@@ -82,6 +83,8 @@ struct control_client {
     control_answer_fn *on_answer; /* NULL: nobody is asked */
     struct loop_timer *limit;
 
+    char operator[CONTROL_OPERATOR_MAX]; /* who it is, for the ledger */
+
     void *work; /* what the command keeps between its steps */
     void (*work_free)(void *work);
     json_t *done; /* control_note; NULL: nothing yet */
@@ -107,6 +110,7 @@ struct control_state {
     const struct conf *conf;
     uint64_t started_ms; /* this process */
     struct buf roles;    /* the last ROLES, encoded; empty: none yet */
+    struct buf pairs;    /* the last PAIRS, encoded */
     bool has_space;
     struct proto_space space; /* the last SPACE */
 };
@@ -134,6 +138,9 @@ bool control_option(const struct control_client *client, const char *name);
 /* An option of the command: NULL where it was not given, "" for a flag. */
 const char *control_option_text(const struct control_client *client,
                                 enum ctl_option option);
+
+/* Who asks, by what the kernel says: "root", a user's name, "uid 1234". */
+const char *control_operator(const struct control_client *client);
 
 /* Output. The row is given away. */
 void control_row(struct control_client *client, json_t *row);
@@ -172,26 +179,71 @@ json_t *control_json_event(enum role role, struct view line);
 
 struct query;
 
+enum control_walk_phase {
+    WALK_ROWS,    /* the rows of all messages, one after the other */
+    WALK_COLLECT, /* signatures; those that pass are collected */
+    WALK_IDS,     /* those that passed, in the order of their ids */
+};
+
 /* Messages that match a query, a bounded number of rows a step. */
 struct control_walk {
     struct query *query;
     bool held_only;
     int64_t now_ms;
-    uint64_t after_id;
-    uint64_t last_id;
-    size_t rows;    /* left in this step */
-    size_t damaged; /* messages that could not be read */
+    uint64_t after_id; /* what is still to be seen lies in */
+    uint64_t last_id;  /* after_id < id <= last_id */
+    size_t rows;       /* left in this step */
+    size_t damaged;    /* messages that could not be read */
     struct why first_damage;
+
+    enum control_walk_phase phase;
+    struct sieve mask;
+    uint64_t cursor;       /* of the signatures */
+    struct buf candidates; /* uint64_t */
+    size_t next_candidate;
+    uint64_t imported_to; /* 0, or up to here only what was imported */
 };
 
 /* Reads the client's arguments as a query; the default is what is held. */
 int control_walk_begin(struct control_walk *walk,
                        const struct control_client *client, struct why *why);
+/* The same, but the default is all there is. */
+int control_walk_begin_any(struct control_walk *walk,
+                           const struct control_client *client,
+                           struct why *why);
 /* 1: *message is the next one, to be freed; 0: the end; 2: enough rows for
  * this step, set rows and go on in another; -1: the store failed. */
 int control_walk_next(struct control_walk *walk, struct db_message *message,
                       struct why *why);
 void control_walk_end(struct control_walk *walk);
+
+/* --- control_trace.c ----------------------------------------------------- */
+
+/* The entries of the ledger about one message, in their order. */
+typedef void control_trail_fn(void *arg, uint64_t seq,
+                              const struct ledger_entry *entry);
+struct control_trail {
+    uint64_t id;
+    control_trail_fn *fn;
+    void *arg;
+    enum { TRAIL_SEARCH, TRAIL_LOOK, TRAIL_TELL, TRAIL_END } phase;
+    uint64_t first; /* entry of the ledger, and where the message's begin */
+    uint64_t start;
+    uint64_t at; /* the next entry */
+    uint64_t last;
+    uint64_t found; /* the first of the message, 0: none yet */
+    uint64_t told;
+    bool found_accepted;
+    bool gone; /* nothing can follow */
+};
+/* fn is called inside a read transaction: it asks the store nothing. */
+void control_trail_begin(struct control_trail *trail, uint64_t id,
+                         control_trail_fn *fn, void *arg);
+/* 1: call it again, 0: the end, -1: the store failed. */
+int control_trail_step(struct control_trail *trail, struct db *db,
+                       struct why *why);
+/* The id that the first argument names; -1: the client was told. */
+int control_read_id(struct control_client *client, uint64_t *id);
 
 /* --- control_watch.c ----------------------------------------------------- */
 

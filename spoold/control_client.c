@@ -9,10 +9,14 @@
  */
 #include "control.h"
 
+#include <sys/socket.h>
+
 #include <malloc.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "io.h"
 #include "log.h"
@@ -319,6 +323,35 @@ control_option_text(const struct control_client *client, enum ctl_option option)
     return json_is_true(value) ? "" : json_string_value(value);
 }
 
+/* A role that was given its own root has no list of users: there, whoever is
+ * not root is the daemon's own user. */
+static void
+operator_name(int fd, char name[CONTROL_OPERATOR_MAX])
+{
+    struct ucred peer = {.uid = (uid_t)-1};
+    socklen_t len = sizeof(peer);
+    bool has_users = access("/etc/passwd", R_OK) == 0;
+    struct view own = control_state.conf->user;
+    const struct passwd *user;
+
+    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+    user = has_users ? getpwuid(peer.uid) : NULL;
+    if (peer.uid == 0)
+        snprintf(name, CONTROL_OPERATOR_MAX, "root");
+    else if (user != NULL)
+        snprintf(name, CONTROL_OPERATOR_MAX, "%s", user->pw_name);
+    else if (!has_users && peer.uid == geteuid())
+        snprintf(name, CONTROL_OPERATOR_MAX, "%.*s", (int)own.len, own.data);
+    else
+        snprintf(name, CONTROL_OPERATOR_MAX, "uid %u", (unsigned)peer.uid);
+}
+
+const char *
+control_operator(const struct control_client *client)
+{
+    return client->operator;
+}
+
 /* An object with an array of texts, and options that are an object. */
 static bool
 request_is_sound(const struct control_client *client)
@@ -419,6 +452,7 @@ control_client_new(int fd)
     struct control_client *client = mem_alloc(sizeof(*client));
 
     client->magic = CLIENT_MAGIC;
+    operator_name(fd, client->operator);
     client->io = io_new(fd, &handlers, client);
     client->turn = loop_timer_new(client_on_turn, client);
     client->limit = loop_timer_new(client_on_limit, client);

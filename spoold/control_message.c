@@ -74,6 +74,19 @@ control_list(struct control_client *client)
 
 /* --- show ---------------------------------------------------------------- */
 
+int
+control_read_id(struct control_client *client, uint64_t *id)
+{
+    struct view text = control_argument(client, 0);
+
+    if (msgid_parse(text, id) == 0)
+        return 0;
+    control_refuse(client,
+                   "\"%.*s\" is not a message id (13 letters and digits)",
+                   (int)(text.len < 40 ? text.len : 40), text.data);
+    return -1;
+}
+
 /* The message that the first argument names; otherwise the client is told
  * why not. */
 static int
@@ -85,12 +98,8 @@ read_named(struct control_client *client, struct db_message *message)
     uint64_t id;
     int found;
 
-    if (msgid_parse(text, &id) != 0) {
-        control_refuse(client,
-                       "\"%.*s\" is not a message id (13 letters and digits)",
-                       (int)(text.len < 40 ? text.len : 40), text.data);
+    if (control_read_id(client, &id) != 0)
         return -1;
-    }
     db = control_db(&why);
     found = db != NULL ? db_read_message(db, id, message, &why) : -1;
     if (found < 0)

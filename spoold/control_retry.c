@@ -194,8 +194,8 @@ static void
 retry_tell_store(struct control_client *client)
 {
     struct retry *retry = client->work;
-    struct proto_ids ids = {(uint64_t)clock_wall_ms(),
-                            {retry->ids, retry->n_ids}};
+    struct proto_ids ids = {.when_ms = (uint64_t)clock_wall_ms(),
+                            .ids = {retry->ids, retry->n_ids}};
 
     control_ask(client, ROLE_STORE, PROTO_RETRY, &ids, CONTROL_COMMIT_MS,
                 retry_on_ready);

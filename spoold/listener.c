@@ -28,6 +28,7 @@
 #include "mem.h"
 #include "peer.h"
 #include "role.h"
+#include "sealing.h"
 #include "stats.h"
 #include "tls.h"
 
@@ -492,6 +493,8 @@ static const struct peer_handler handlers[] = {
     {PROTO_RECIPIENTS, on_recipients},
     {PROTO_CERTIFICATE, on_certificate},
     {PROTO_SPACE, on_space},
+    {PROTO_PAIRS, sealing_on_pairs},
+    {PROTO_DICTIONARY, sealing_on_dictionary},
 };
 
 const struct role_entry listener_role = {

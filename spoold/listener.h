@@ -76,6 +76,7 @@ struct listener_content {
     struct header header;
     struct body_writer *writer; /* NULL once the message is refused */
     struct why refused;         /* code 0: not so far */
+    struct seal_key key;        /* how it is sealed; without the key itself */
     uint64_t id;
     int64_t began_ms; /* wall time */
     uint64_t size;    /* bytes of the client's, decoded */

@@ -19,6 +19,7 @@
 #include "io.h"
 #include "mem.h"
 #include "peer.h"
+#include "sealing.h"
 #include "stats.h"
 
 /* A message that was here this often goes round in a circle, whatever the
@@ -104,10 +105,11 @@ listener_data_begin(struct listener_session *session)
     session->content = content;
     dot_decoder_init(&content->dot);
     header_init(&content->header, conf->hostname);
-    content->writer =
-        body_writer_new((int)conf->compression, PROTO_CONTENT_INLINE_MAX);
     content->began_ms = clock_wall_ms();
     content->id = msgid_next(&listener.ids, content->began_ms);
+    content->writer =
+        sealing_writer((int)conf->compression, PROTO_CONTENT_INLINE_MAX,
+                       content->id, (uint64_t)content->began_ms, &content->key);
     set_memory(content, listener_command_memory(session->transaction->size));
     write_received(session);
     io_set_timeout(session->io, conf->data_timeout_ms);
@@ -247,6 +249,11 @@ on_submitted(void *arg, struct peer_message *answer)
     struct listener_session *session = arg;
     struct why reply;
 
+    sealing_answered(
+        &session->content->key,
+        answer != NULL &&
+            ((const struct proto_submitted *)answer->payload)->result ==
+                SUBMIT_DONE);
     judge(answer != NULL ? answer->payload : NULL, session->content->id,
           &reply);
     if (reply.code != 250 && session->io != NULL) {
@@ -295,6 +302,8 @@ submit(struct listener_session *session)
         reply_refusal(session, &content->refused);
         return;
     }
+    request.data_key =
+        sealing_describe(&message, content->writer, &content->key);
     buf_reset(&encoded);
     record_encode(&message_record, &message, &encoded);
     request.message = buf_view(&encoded);

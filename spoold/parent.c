@@ -126,6 +126,7 @@ on_reload(void *arg)
     if (fresh == NULL || check_fixed(parent.gifts.conf, fresh, &why) != 0 ||
         parent_lists_load(&parent.gifts.lists, fresh, &why) != 0 ||
         load_certificate(fresh, &why) != 0 ||
+        parent_keys_load(&parent.gifts.keys, fresh, &why) != 0 ||
         parent_sockets_bind(&parent.gifts.sockets, fresh, &why) != 0) {
         log_warn("%s (the configuration read before stays in force)", why.text);
         conf_free(&fresh);
@@ -175,6 +176,7 @@ open_everything(const struct conf *conf, struct why *why)
         return -1;
     parent.gifts.lock_fd = parent_spool_open(conf, &parent.owner, why);
     if (parent.gifts.lock_fd < 0 ||
+        parent_keys_load(&parent.gifts.keys, conf, why) != 0 ||
         parent_sockets_bind(&parent.gifts.sockets, conf, why) != 0)
         return -1;
     parent.gifts.control_fd = parent_control_bind(conf, &parent.owner, why);
@@ -214,6 +216,7 @@ parent_run(struct conf *conf, const char *path, bool debug)
     free(control);
     conf_free(&parent.gifts.conf);
     parent_lists_free(&parent.gifts.lists);
+    parent_keys_free(&parent.gifts.keys);
     free(parent.gifts.certificate);
     free(parent.gifts.key);
     free(parent.gifts.sockets.items);

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 
 #include "conf.h"
+#include "key_file.h"
+#include "proto.h"
 
 /* --- parent_spool.c: the directory, its lock, its owner ------------------ */
 
@@ -66,6 +68,7 @@ struct parent_gifts {
     size_t certificate_len;
     char *key;
     size_t key_len;
+    struct parent_keys *keys;
     bool debug;
 };
 
@@ -77,6 +80,26 @@ void parent_roles_reload(void); /* sends the new gifts */
 void parent_roles_stop(void);
 /* 0: stopped in order, 1: a role could not start or did not stop. */
 int parent_roles_status(void);
+
+/* --- parent_key.c: the spool's secrets ------------------------------------ */
+
+struct parent_keys;
+/* Finds and reads the key file, or makes one; in place of what was read
+ * before, which stays on -1. The spool is there already. */
+int parent_keys_load(struct parent_keys **keys, const struct conf *conf,
+                     struct why *why);
+void parent_keys_free(struct parent_keys **keys);
+/* Sends PAIRS, if it is for that role. */
+void parent_keys_give(const struct parent_keys *keys, enum role to,
+                      const struct conf *conf);
+/* A new pair, on disk before it is in force; its id goes to pair. */
+int parent_keys_rotate(struct parent_keys *keys, char pair[KEY_PAIR_TEXT_MAX],
+                       struct why *why);
+/* 0: the former pair is gone from the file and from here. */
+int parent_keys_drop(struct parent_keys *keys, struct view pair_id);
+void parent_keys_sign(const struct parent_keys *keys, struct view bytes,
+                      char public[KEY_SIGN_PUBLIC],
+                      char signature[KEY_SIGNATURE]);
 
 /* --- parent_list.c: the open recipient files ----------------------------- */
 

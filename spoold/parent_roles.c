@@ -178,6 +178,7 @@ give_all(enum role to)
     blob.bytes = buf_view(&text);
     peer_send(to, PROTO_CONF, &blob, -1);
     buf_free(&text);
+    parent_keys_give(roles.gifts->keys, to, roles.gifts->conf);
     give_sockets(to);
     if (to == ROLE_LISTENER) {
         give_certificate();
@@ -452,12 +453,71 @@ parent_roles_status(void)
     return roles.status;
 }
 
+/* --- keys ----------------------------------------------------------------- */
+
+static void
+give_keys(void)
+{
+    for (int r = 1; r < ROLE_COUNT; r++)
+        if (is_running(&roles.children[r]))
+            parent_keys_give(roles.gifts->keys, (enum role)r,
+                             roles.gifts->conf);
+}
+
+static void
+on_rotate(struct peer_message *message)
+{
+    char pair[KEY_PAIR_TEXT_MAX];
+    struct why why;
+    struct proto_done done = {0};
+    struct ledger_entry entry = {.when_ms = (uint64_t)clock_wall_ms(),
+                                 .event = EVENT_KEY_MADE,
+                                 .text = view_of(pair)};
+
+    if (parent_keys_rotate(roles.gifts->keys, pair, &why) == 0) {
+        done.done = 1;
+        done.text = view_of(pair);
+        give_keys();
+        peer_send(ROLE_STORE, PROTO_NOTE, &entry, -1);
+    } else {
+        done.text = view_of(why.text);
+    }
+    peer_reply(message, PROTO_ROTATED, &done);
+}
+
+static void
+on_resealed(struct peer_message *message)
+{
+    const struct proto_pair *pair = message->payload;
+    char text[KEY_PAIR_TEXT_MAX];
+    struct ledger_entry entry = {.when_ms = (uint64_t)clock_wall_ms(),
+                                 .event = EVENT_KEY_DROPPED};
+
+    if (parent_keys_drop(roles.gifts->keys, pair->id) != 0)
+        return;
+    entry.text = view_of(key_pair_print(pair->id.data, text));
+    give_keys();
+    peer_send(ROLE_STORE, PROTO_NOTE, &entry, -1);
+}
+
+static void
+on_sign(struct peer_message *message)
+{
+    const struct proto_blob *blob = message->payload;
+    char public[KEY_SIGN_PUBLIC], signature[KEY_SIGNATURE];
+    struct proto_signature answer = {{public, sizeof(public)},
+                                     {signature, sizeof(signature)}};
+
+    parent_keys_sign(roles.gifts->keys, blob->bytes, public, signature);
+    peer_reply(message, PROTO_SIGNED, &answer);
+}
+
 /* --- setting up ---------------------------------------------------------- */
 
 static const struct peer_handler handlers[] = {
-    {PROTO_READY, on_ready},
-    {PROTO_REPORT, on_report},
-    {PROTO_WATCH, role_on_watch},
+    {PROTO_READY, on_ready},       {PROTO_REPORT, on_report},
+    {PROTO_WATCH, role_on_watch},  {PROTO_ROTATE, on_rotate},
+    {PROTO_RESEALED, on_resealed}, {PROTO_SIGN, on_sign},
 };
 
 void

@@ -20,6 +20,7 @@
 #include "msgid.h"
 #include "peer.h"
 #include "role.h"
+#include "sealing.h"
 #include "stats.h"
 
 #define WRITER_REPLAY 2 /* in message ids (msgid.h) */
@@ -187,9 +188,9 @@ replay_on_fetch(struct peer_message *message)
     found = db_read_message(replay.db, fetch->id, &row, &why);
     if (found == 1) {
         answer.last = fetch->piece + 1 >= row.message.pieces;
+        found = replay_content_piece(fetch->id, &row.message, fetch->piece,
+                                     &answer.bytes, &why);
         db_message_free(&row);
-        found =
-            replay_content_piece(fetch->id, fetch->piece, &answer.bytes, &why);
     }
     answer.found = found == 1;
     if (found < 0)
@@ -262,10 +263,14 @@ replay_drain(uint64_t limit_ms)
 }
 
 static const struct peer_handler handlers[] = {
-    {PROTO_SPACE, replay_on_space}, {PROTO_QUEUED, replay_on_queued},
-    {PROTO_PROBE, replay_on_probe}, {PROTO_TARGETS, replay_on_targets},
+    {PROTO_SPACE, replay_on_space},
+    {PROTO_QUEUED, replay_on_queued},
+    {PROTO_PROBE, replay_on_probe},
+    {PROTO_TARGETS, replay_on_targets},
     {PROTO_FETCH, replay_on_fetch},
     {PROTO_REOPEN, replay_on_reopen},
+    {PROTO_PAIRS, replay_key_on_pairs},
+    {PROTO_DICTIONARY, sealing_on_dictionary},
 };
 
 const struct role_entry replay_role = {

@@ -23,6 +23,7 @@
 #include "conf.h"
 #include "db_read.h"
 #include "proto.h"
+#include "seal.h"
 #include "replay_sched.h"
 
 struct replay_job;
@@ -168,6 +169,7 @@ struct replay_job {
     uint64_t when_ms; /* of the outcome */
     struct buf dsn;   /* an encoded proto_submit, or empty */
     uint64_t dsn_id;
+    struct seal_key dsn_key;      /* how it is sealed; without the key itself */
     struct proto_result *results; /* of the OUTCOME, until it is recorded */
     size_t n_results;
     UT_hash_handle hh;
@@ -251,10 +253,11 @@ int replay_content_next(struct replay_content *content, struct buf *out,
                         struct why *why);
 /* One piece, decoded, until the next call of this file. 1: *bytes is set, 0:
  * there is no such piece, -1: damaged, or the store cannot be read. */
-int replay_content_piece(uint64_t id, uint64_t n, struct view *bytes,
-                         struct why *why);
+int replay_content_piece(uint64_t id, const struct message *message, uint64_t n,
+                         struct view *bytes, struct why *why);
 /* The header block of a message, as far as its first piece has it. */
-int replay_content_header(uint64_t id, struct buf *out, struct why *why);
+int replay_content_header(uint64_t id, const struct message *message,
+                          struct buf *out, struct why *why);
 
 /* --- replay_outcome.c: knows neither connections nor the loop ------------ */
 
@@ -281,5 +284,15 @@ void replay_outcome_return(struct replay_job *job,
 void replay_outcome_results(struct replay_job *job);
 /* Events and counters of what was decided; after the store recorded it. */
 void replay_outcome_tell(const struct replay_job *job);
+
+/* --- replay_key.c ----------------------------------------------------------
+ */
+
+struct peer_message;
+void replay_key_on_pairs(struct peer_message *message);
+/* The key of the message's pieces. 1: key is set; 0: it is not sealed; -1: it
+ * cannot be had (*why). */
+int replay_key_of(const struct message *message, char key[SEAL_KEY],
+                  struct why *why);
 
 #endif

@@ -56,26 +56,38 @@ replay_content_free(struct replay_content **content)
 }
 
 int
-replay_content_piece(uint64_t id, uint64_t n, struct view *bytes,
-                     struct why *why)
+replay_content_piece(uint64_t id, const struct message *message, uint64_t n,
+                     struct view *bytes, struct why *why)
 {
+    char key[SEAL_KEY];
+    int sealed = replay_key_of(message, key, why);
+    struct body_place place = {.key = sealed > 0 ? key : NULL,
+                               .id = id,
+                               .n = n,
+                               .last = n + 1 == message->pieces};
     int found;
+
+    if (sealed < 0)
+        return -1;
 
     buf_reset(&stored);
     buf_reset(&plain);
     found = db_read_piece(replay_db(), id, n, &stored, why);
-    if (found == 1 && body_read_piece(buf_view(&stored), &plain, why) != 0)
+    if (found == 1 &&
+        body_read_piece(buf_view(&stored), &place, &plain, why) != 0)
         found = -1;
+    explicit_bzero(key, sizeof(key));
     *bytes = buf_view(&plain);
     return found;
 }
 
 /* The same where the piece must be there. */
 static int
-read_piece(uint64_t id, uint64_t n, struct why *why)
+read_piece(uint64_t id, const struct message *message, uint64_t n,
+           struct why *why)
 {
     struct view bytes;
-    int found = replay_content_piece(id, n, &bytes, why);
+    int found = replay_content_piece(id, message, n, &bytes, why);
 
     if (found == 0)
         return why_text(why, "piece %" PRIu64 " of the content is missing", n);
@@ -102,7 +114,8 @@ replay_content_next(struct replay_content *content, struct buf *out,
                     struct why *why)
 {
     if (content->next < content->message->pieces) {
-        if (read_piece(content->id, content->next++, why) != 0)
+        if (read_piece(content->id, content->message, content->next++, why) !=
+            0)
             return -1;
         body_digest_add(content->digest, buf_view(&stored));
         content->size += plain.len;
@@ -117,9 +130,10 @@ replay_content_next(struct replay_content *content, struct buf *out,
 }
 
 int
-replay_content_header(uint64_t id, struct buf *out, struct why *why)
+replay_content_header(uint64_t id, const struct message *message,
+                      struct buf *out, struct why *why)
 {
-    if (read_piece(id, 0, why) != 0)
+    if (read_piece(id, message, 0, why) != 0)
         return -1;
     buf_add_view(out, dsn_header_of(buf_view(&plain)));
     return 0;

@@ -28,6 +28,7 @@
 #include "log.h"
 #include "mem.h"
 #include "msgid.h"
+#include "sealing.h"
 #include "smtp_reply.h"
 #include "stats.h"
 
@@ -49,28 +50,15 @@ domain_of(struct view address)
     return view_skip(address, (size_t)(at - address.data) + 1);
 }
 
-/* The domain a delivery belongs to. Where the configuration does not know it
- * (any more), another one of the same target speaks for it. NULL: none. */
-static const struct conf_domain *
-find_domain(const struct conf *conf, const struct delivery *delivery)
-{
-    const struct conf_domain *domains = conf->domains.items;
-    const struct conf_domain *found =
-        conf_domain_by_name(conf, domain_of(delivery->recipient));
-
-    for (size_t i = 0; found == NULL && i < conf->domains.count; i++)
-        if (view_equal(domains[i].target, delivery->target))
-            found = &domains[i];
-    return found;
-}
-
 static bool
 is_over(const struct replay_try *attempt, const struct replay_rules *rules)
 {
-    const struct conf_domain *domain = find_domain(rules->conf, attempt->row);
+    const struct conf_domain *domain = conf_domain_for(
+        rules->conf, attempt->row->recipient, attempt->row->target);
 
     return domain != NULL && rules->reach_ms > attempt->row->reach_ms &&
-           rules->reach_ms - attempt->row->reach_ms > domain->hold_for_ms;
+           rules->reach_ms - attempt->row->reach_ms + attempt->row->spent_ms >
+               domain->hold_for_ms;
 }
 
 static void
@@ -172,7 +160,8 @@ way_back(const struct replay_job *job, const struct replay_rules *rules)
     } else {
         for (size_t i = 0; i < job->n_tries && domain == NULL; i++)
             if (has_failed(&job->tries[i]))
-                domain = find_domain(conf, job->tries[i].row);
+                domain = conf_domain_for(conf, job->tries[i].row->recipient,
+                                         job->tries[i].row->target);
         if (domain != NULL)
             target = domain->return_target.len > 0 ? domain->return_target
                                                    : domain->target;
@@ -226,7 +215,9 @@ fill_recipients(const struct replay_job *job, struct dsn_recipient *out)
 
 /* The row of the DSN, encoded. */
 static void
-encode_message(const struct dsn *dsn, struct view text, struct buf *out)
+encode_message(const struct dsn *dsn, struct view text,
+               const struct body_writer *writer, const struct seal_key *key,
+               struct view *data_key, struct buf *out)
 {
     struct header header;
     struct message message;
@@ -241,30 +232,32 @@ encode_message(const struct dsn *dsn, struct view text, struct buf *out)
         .subject = {header.subject, header.subject_len},
         .message_id = {header.message_id, header.message_id_len},
     };
+    *data_key = sealing_describe(&message, writer, key);
     record_encode(&message_record, &message, out);
 }
 
 /* The DSN as a SUBMIT, with its content inline. */
 static void
 encode_submit(const struct dsn *dsn, int compression, struct view target,
-              struct buf *out)
+              struct seal_key *key, struct buf *out)
 {
     struct delivery delivery = {
         .recipient = dsn->sender, .target = target, .state = DELIVERY_READY};
     struct proto_submit submit = {.id = dsn->id, .deliveries = {&delivery, 1}};
-    struct body_writer *writer = body_writer_new(compression, DSN_INLINE_MAX);
+    struct body_writer *writer = sealing_writer(
+        compression, DSN_INLINE_MAX, dsn->id, (uint64_t)dsn->now_ms, key);
     struct buf text = {0}, row = {0};
     struct why why;
     int fd;
 
     dsn_write(dsn, &text);
-    encode_message(dsn, buf_view(&text), &row);
-    submit.message = buf_view(&row);
     if (body_write(writer, buf_view(&text), &why) != 0 ||
         body_finish(writer, &submit.content, &fd, &submit.content_len, &why) !=
             0 ||
         fd >= 0)
         bug("a notice of %zu bytes was not kept in memory", text.len);
+    encode_message(dsn, buf_view(&text), writer, key, &submit.data_key, &row);
+    submit.message = buf_view(&row);
     record_encode(&proto_submit_record, &submit, out);
     body_writer_free(&writer);
     buf_free(&text);
@@ -297,7 +290,8 @@ replay_outcome_return(struct replay_job *job, const struct replay_rules *rules,
         .n_recipients = fill_recipients(job, recipients),
         .header = header,
     };
-    encode_submit(&dsn, (int)rules->conf->compression, target, &job->dsn);
+    encode_submit(&dsn, (int)rules->conf->compression, target, &job->dsn_key,
+                  &job->dsn);
 }
 
 void

@@ -96,7 +96,7 @@ needs_utf8(const struct replay_job *job)
     if (!(message->flags & MESSAGE_UTF8))
         return false;
     if (!utf8_is_ascii(message->sender) ||
-        replay_content_header(job->key.id, &header, NULL) != 0)
+        replay_content_header(job->key.id, &job->message.message, &header, NULL) != 0)
         return true;
     ascii = utf8_is_ascii(buf_view(&header));
     buf_free(&header);

@@ -21,6 +21,7 @@
 #include "loop.h"
 #include "mem.h"
 #include "msgid.h"
+#include "sealing.h"
 #include "peer.h"
 
 #define LIVE_FIRST    16
@@ -417,6 +418,9 @@ on_recorded(void *arg, struct peer_message *answer)
         answer != NULL && answer->kind == PROTO_RECORDED ? answer->payload
                                                          : NULL;
 
+    if (job->dsn.len > 0)
+        sealing_answered(&job->dsn_key, recorded != NULL &&
+                                            recorded->result == SUBMIT_DONE);
     if (recorded == NULL) {
         record_later(job, false);
         return;
@@ -439,7 +443,7 @@ job_return(struct replay_job *job, const struct replay_rules *rules)
     struct buf header = {0};
     struct why why;
 
-    if (replay_content_header(job->key.id, &header, &why) != 0)
+    if (replay_content_header(job->key.id, &job->message.message, &header, &why) != 0)
         log_warn("the header for a notice: %s", why.text);
     replay_outcome_return(job, rules, buf_view(&header));
     buf_free(&header);

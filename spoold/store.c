@@ -214,6 +214,11 @@ store_on_submit(struct peer_message *message)
                     "free space is under the reserve", 0);
         return;
     }
+    if (!store_keys_welcome(store.db, submit->data_key)) {
+        submit_done(message->from, message->call, submit->id, SUBMIT_FAILED,
+                    "its data key is sealed to a former key pair", 0);
+        return;
+    }
     message->fd = -1;
     store_batch_add(&record, message->from, message->call, submit->id,
                     submit_done);
@@ -300,6 +305,51 @@ store_on_retry(struct peer_message *message)
     add_plain(message, STORE_RETRY, retry_done);
 }
 
+static void
+steer_done(enum role from, uint64_t call, uint64_t id,
+           enum submit_result result, const char *reason, uint64_t count)
+{
+    struct proto_done answer = {.done = result == SUBMIT_DONE,
+                                .count = result == SUBMIT_DONE ? count : 0,
+                                .text = view_of(reason)};
+
+    (void)id;
+    peer_answer(from, call, PROTO_STEERED, &answer);
+}
+
+static void
+rekey_done(enum role from, uint64_t call, uint64_t id,
+           enum submit_result result, const char *reason, uint64_t count)
+{
+    struct proto_count answer = {result == SUBMIT_DONE ? count : 0};
+
+    (void)id;
+    (void)reason;
+    peer_answer(from, call, PROTO_REKEYED, &answer);
+}
+
+static void
+store_on_rekey(struct peer_message *message)
+{
+    add_plain(message, STORE_REKEY, rekey_done);
+}
+
+static void
+store_on_steer(struct peer_message *message)
+{
+    struct store_record record = {.kind = STORE_STEER,
+                                  .when_ms = (uint64_t)clock_wall_ms(),
+                                  .keep_ms = store.keep_ms,
+                                  .payload = message->bytes,
+                                  .fd = -1};
+    const struct proto_steer *steer = message->payload;
+
+    if (steer->what == STEER_DISCARD && store.keep_ms > 0 &&
+        steer->when_ms + store.keep_ms < store.due_at_ms)
+        due_set(steer->when_ms + store.keep_ms);
+    store_batch_add(&record, message->from, message->call, 0, steer_done);
+}
+
 /* --- role ---------------------------------------------------------------- */
 
 static void
@@ -321,12 +371,14 @@ store_start(const struct conf *conf)
     store.db = db_open_writer(".", &why);
     if (store.db == NULL)
         fatal_exit(ROLE_EXIT_CONFIG, "%s", why.text);
+    store_keys_check(store.db);
     db_reap_readers(store.db);
     if (db_read_counts(store.db, &counts, &why) != 1)
         fatal_exit(ROLE_EXIT_STORE, "%s", why.text);
     store_batch_init(store.db, counts.floor_ms);
     store_compact_init(store.db);
     store_scrub_init(store.db);
+    store_ledger_start(conf);
     store.space_timer = loop_timer_new(space_check, NULL);
     store.due_timer = loop_timer_new(due_check, NULL);
     store.reap_timer = loop_timer_new(reap, NULL);
@@ -370,7 +422,9 @@ static const struct peer_handler handlers[] = {
     {PROTO_SUBMIT, store_on_submit}, {PROTO_OUTCOME, store_on_outcome},
     {PROTO_HEALTH, store_on_health}, {PROTO_NOTE, store_on_note},
     {PROTO_RETRY, store_on_retry},   {PROTO_COMPACT, store_on_compact},
-    {PROTO_SCRUB, store_on_scrub},
+    {PROTO_SCRUB, store_on_scrub},   {PROTO_CHECK_POINT, store_on_check_point},
+    {PROTO_STEER, store_on_steer},   {PROTO_PAIRS, store_on_pairs},
+    {PROTO_REKEY, store_on_rekey},
 };
 
 const struct role_entry store_role = {

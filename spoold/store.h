@@ -176,6 +176,18 @@ enum apply_result store_refs_drop(struct store_apply *apply, uint64_t id,
  * touched by other hands, and at the end. */
 enum apply_result store_refs_flush(struct store_apply *apply);
 
+/* store_keys.c */
+struct peer_message;
+void store_on_pairs(struct peer_message *message);
+/* Ends the role with an explanation where the secret of a pair that is needed
+ * is neither in the key file nor known to be lost. */
+void store_keys_check(struct db *db);
+/* May a message come in with this data key (encoded, or empty)? Not with a
+ * new one that is sealed to a former pair: whoever seals anew would miss it. */
+bool store_keys_welcome(struct db *db, struct view data_key);
+enum apply_result store_apply_rekey(struct store_apply *apply,
+                                    const struct proto_data_keys *list);
+
 /* store_steer.c, store_checkpoint.c, store_mend.c */
 enum apply_result store_apply_steer(struct store_apply *apply,
                                     const struct store_record *record,

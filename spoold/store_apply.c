@@ -123,7 +123,8 @@ is_settled(const struct delivery *row, const struct proto_result *said)
 
 static enum apply_result
 apply_result_of(struct store_apply *apply, struct store_open *open,
-                const struct proto_result *said, uint64_t when_ms)
+                const struct proto_result *said, uint64_t when_ms,
+                uint64_t *settled)
 {
     struct view nobody = {0};
     enum apply_result result = store_open_get(apply, open, said->n);
@@ -131,10 +132,17 @@ apply_result_of(struct store_apply *apply, struct store_open *open,
 
     if (result != APPLY_OK)
         return result == APPLY_REFUSED ? APPLY_OK : result;
-    if (is_settled(&open->row, said))
+    if (is_settled(&open->row, said)) {
+        ++*settled;
         return APPLY_OK;
+    }
+    if (open->row.state == DELIVERY_DISCARDED)
+        result = store_open_entry(
+            apply, when_ms, EVENT_AGAIN, open,
+            VIEW("it was under way when it was discarded"), nobody);
     state = state_after(&open->row, said);
-    result = store_open_leave(apply, open);
+    if (result == APPLY_OK)
+        result = store_open_leave(apply, open);
     open->row.state = state;
     open->row.attempts++;
     open->row.changed_ms = when_ms;
@@ -162,6 +170,36 @@ outcome_is_legal(const struct proto_outcome *outcome)
     return outcome->results.count > 0;
 }
 
+/* It was erased while it was under way. What the target said is kept, since
+ * somebody may have got the message; no notice tells of it any more. An
+ * outcome that is told twice, of a message that was removed when it ended, is
+ * noted in the same way. */
+static enum apply_result
+note_late(struct store_apply *apply, const struct proto_outcome *outcome)
+{
+    const struct proto_result *results = outcome->results.items;
+    enum db_result result = DB_OK;
+
+    for (size_t i = 0; i < outcome->results.count && result == DB_OK; i++) {
+        struct ledger_entry entry = {.when_ms = outcome->when_ms,
+                                     .event = EVENT_LATE,
+                                     .id = outcome->id,
+                                     .n = results[i].n + 1,
+                                     .code = results[i].code,
+                                     .text = results[i].reply};
+
+        result = db_add_ledger(apply->txn, &entry);
+    }
+    return store_apply_db(apply, result);
+}
+
+/* Is there a delivery that the sender may be told of? */
+static bool
+tells_sender(const struct proto_outcome *outcome, uint64_t settled)
+{
+    return outcome->dsn.len > 0 && settled < outcome->results.count;
+}
+
 static enum apply_result
 apply_outcome(struct store_apply *apply, const struct store_record *record,
               const struct proto_outcome *outcome)
@@ -170,17 +208,22 @@ apply_outcome(struct store_apply *apply, const struct store_record *record,
     struct store_open open = {.id = outcome->id};
     struct message message;
     enum apply_result result;
+    uint64_t settled = 0;
 
     if (!outcome_is_legal(outcome)) {
         why_text(&apply->why, "an outcome that is none");
         return APPLY_REFUSED;
     }
     result = store_open_message(apply, outcome->id, &open, &message);
+    if (result == APPLY_REFUSED)
+        return note_late(apply, outcome);
     if (result != APPLY_OK)
         return result;
     for (size_t i = 0; i < outcome->results.count && result == APPLY_OK; i++)
-        result = apply_result_of(apply, &open, &results[i], outcome->when_ms);
-    if (result == APPLY_OK && message.finished_ms == 0 && outcome->dsn.len > 0)
+        result = apply_result_of(apply, &open, &results[i], outcome->when_ms,
+                                 &settled);
+    if (result == APPLY_OK && message.finished_ms == 0 &&
+        tells_sender(outcome, settled))
         result = store_apply_submit(apply, outcome->dsn, (struct view){0}, -1);
     if (result == APPLY_REFUSED || result == APPLY_STALE)
         result = APPLY_UNDO; /* rows were changed before the DSN was seen */
@@ -390,6 +433,21 @@ store_apply_record(struct store_apply *apply, const struct store_record *record)
         break;
     case STORE_DUE:
         result = apply_due(apply, record, &payload.due);
+        break;
+    case STORE_STEER:
+        result = store_apply_steer(apply, record, &payload.steer);
+        break;
+    case STORE_REKEY:
+        result = store_apply_rekey(apply, &payload.keys);
+        break;
+    case STORE_CHECKPOINT:
+        result = store_apply_checkpoint(apply, &payload.checkpoint);
+        break;
+    case STORE_CARRY:
+        result = store_apply_carry(apply, &payload.ids);
+        break;
+    case STORE_TRIM:
+        result = store_apply_trim(apply, &payload.trim);
         break;
     }
     record_clear(type, &payload);

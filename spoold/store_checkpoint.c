@@ -15,6 +15,12 @@
 #include "key_file.h"
 #include "store.h"
 
+static const struct record_field store_trim_fields[] = {
+    RECORD_NUM_FIELD(1, store_trim, seq),
+    RECORD_NUM_FIELD(2, store_trim, max),
+};
+RECORD_TYPE(store_trim);
+
 enum apply_result
 store_apply_checkpoint(struct store_apply *apply, const struct checkpoint *row)
 {
@@ -39,6 +45,19 @@ store_apply_checkpoint(struct store_apply *apply, const struct checkpoint *row)
 
 /* --- said again ---------------------------------------------------------- */
 
+/* A row that cannot be read is carried as open: its end is not known. */
+static bool
+is_row(enum db_result got)
+{
+    return got == DB_OK || got == DB_DAMAGED;
+}
+
+static enum apply_result
+carry_end(struct store_apply *apply, enum db_result got)
+{
+    return store_apply_db(apply, got == DB_NONE ? DB_OK : got);
+}
+
 /* The deliveries that have ended, so that what is open is known from here. */
 static enum apply_result
 carry_ended(struct store_apply *apply, uint64_t id, uint64_t when_ms)
@@ -47,22 +66,19 @@ carry_ended(struct store_apply *apply, uint64_t id, uint64_t when_ms)
     enum db_result got;
     uint64_t n = 0;
 
-    for (; (got = db_next_delivery(apply->txn, id, &n, &row)) == DB_OK; n++) {
+    for (; is_row(got = db_next_delivery(apply->txn, id, &n, &row)); n++) {
         struct ledger_entry entry = {
-            .when_ms = when_ms,
-            .event = EVENT_CARRIED,
-            .id = id,
-            .n = n + 1,
-            .code = row.code,
-            .text = view_of(delivery_state_name(row.state))};
+            .when_ms = when_ms, .event = EVENT_CARRIED, .id = id, .n = n + 1};
 
-        if (delivery_is_open(row.state))
+        if (got == DB_DAMAGED || delivery_is_open(row.state))
             continue;
+        entry.code = row.code;
+        entry.text = view_of(delivery_state_name(row.state));
         got = db_add_ledger(apply->txn, &entry);
         if (got != DB_OK)
             break;
     }
-    return store_apply_db(apply, got == DB_NONE ? DB_OK : got);
+    return carry_end(apply, got);
 }
 
 /* One more than the last number: what accepted said. */
@@ -74,9 +90,9 @@ count_deliveries(struct store_apply *apply, uint64_t id, uint64_t *count)
     uint64_t n = 0;
 
     *count = 0;
-    for (; (got = db_next_delivery(apply->txn, id, &n, &row)) == DB_OK; n++)
+    for (; is_row(got = db_next_delivery(apply->txn, id, &n, &row)); n++)
         *count = n + 1;
-    return store_apply_db(apply, got == DB_NONE ? DB_OK : got);
+    return carry_end(apply, got);
 }
 
 static enum apply_result
@@ -85,16 +101,18 @@ carry_message(struct store_apply *apply, uint64_t id, uint64_t when_ms)
     struct ledger_entry entry = {
         .when_ms = when_ms, .event = EVENT_CARRIED, .id = id};
     enum apply_result result = count_deliveries(apply, id, &entry.code);
-    struct message message;
+    struct message message = {0};
     enum db_result got;
 
     if (result != APPLY_OK || entry.code == 0)
         return result;
     got = db_get_message(apply->txn, id, &message);
-    if (got != DB_OK)
-        return got == DB_NONE ? APPLY_OK : store_apply_db(apply, got);
-    entry.text = message.sender;
-    entry.digest = message.digest;
+    if (!is_row(got))
+        return carry_end(apply, got);
+    if (got == DB_OK) {
+        entry.text = message.sender;
+        entry.digest = message.digest;
+    }
     apply->count++;
     result = store_apply_db(apply, db_add_ledger(apply->txn, &entry));
     return result == APPLY_OK ? carry_ended(apply, id, when_ms) : result;

@@ -96,6 +96,8 @@ store_open_leave(struct store_apply *apply, const struct store_open *open)
                               open->n);
     else if (row->state == DELIVERY_LATER)
         result = db_del_later(apply->txn, row->next_ms, open->id, open->n);
+    else if (row->state == DELIVERY_HELD)
+        apply->totals.on_hold--;
     /* An index row that was lost must not keep the delivery from going on;
      * "spoolctl check" would have told of it. */
     return store_apply_db(apply, result == DB_NONE ? DB_OK : result);
@@ -113,6 +115,8 @@ store_open_enter(struct store_apply *apply, const struct store_open *open)
         store_apply_announce(apply, open->id, row->target, flow_of(open));
     } else if (row->state == DELIVERY_LATER) {
         result = db_put_later(apply->txn, row->next_ms, open->id, open->n);
+    } else if (row->state == DELIVERY_HELD) {
+        apply->totals.on_hold++;
     }
     if (result == DB_OK)
         result = db_put_delivery(apply->txn, open->id, open->n, row);

@@ -22,7 +22,7 @@ read_file(struct view file)
         struct buf out = {0};
 
         assert(piece.len > 0 && piece.len <= BODY_PIECE_MAX);
-        if (body_read_piece(piece, &out, &why) == 0)
+        if (body_read_piece(piece, NULL, &out, &why) == 0)
             assert(out.len < BODY_PIECE_MAX);
         else
             assert(why.text[0] != '\0' && out.len == 0);
@@ -34,7 +34,7 @@ read_file(struct view file)
 static void
 round_trip(struct view content, size_t step, int level)
 {
-    struct body_writer *writer = body_writer_new(level, 1 << 20);
+    struct body_writer *writer = body_writer_new(level, 1 << 20, NULL, 1);
     struct buf out = {0};
     struct view file, piece;
     struct why why;
@@ -51,7 +51,7 @@ round_trip(struct view content, size_t step, int level)
     assert(body_finish(writer, &file, &fd, &len, &why) == 0);
     assert(fd == -1 && file.len == len);
     while (body_next_piece(&file, &piece, &why) == 1)
-        assert(body_read_piece(piece, &out, &why) == 0);
+        assert(body_read_piece(piece, NULL, &out, &why) == 0);
     assert(file.len == 0 && view_equal(buf_view(&out), content));
     buf_free(&out);
     body_writer_free(&writer);

@@ -33,10 +33,11 @@ only_in() {
 doors() {
     only_in '^# *include <lmdb\.h>' 'libspool/db[a-z_]*\.[ch]' \
         'lmdb.h is for libspool/db*'
-    only_in '^# *include <z(std|dict)\.h>' 'libspool/body\.c' \
-        'zstd.h is for libspool/body.c'
-    only_in '^# *include <sodium' 'libspool/(body|recipients)\.c' \
-        'sodium.h is for body.c and recipients.c'
+    only_in '^# *include <z(std|dict)\.h>' 'libspool/(body|dictionary)\.c' \
+        'zstd.h is for body.c and dictionary.c'
+    only_in '^# *include <sodium' \
+        'libspool/(body|recipients|seal|key_file|ledger_chain|db_rows)\.c' \
+        'sodium.h is for seal.c, key_file.c and the hashes'
     only_in '^# *include <confuse\.h>' 'libspool/conf_tree\.c' \
         'confuse.h is for conf_tree.c'
     only_in '^# *include <openssl/' 'spoold/(io|tls)\.c' \
@@ -52,11 +53,11 @@ doors() {
     only_in '(^|[^a-zA-Z0-9_>."])(time|gettimeofday|clock_gettime|timespec_get)\(' \
         'libspool/clock\.c' 'only clock.c asks the time'
     only_in '(^|[^a-zA-Z0-9_])db_commit\(' \
-        'libspool/db[a-z_]*\.[ch]|spoold/store_batch\.c' \
-        'only store_batch.c commits'
+        'libspool/db[a-z_]*\.[ch]|spoold/store_(batch|compact)\.c' \
+        'only store_batch.c commits, and store_compact.c to its copy'
     only_in '(^|[^a-zA-Z0-9_])db_(put|add|del)_[a-z]+\(' \
-        'libspool/db[a-z_]*\.[ch]|spoold/store_(apply|submit)\.c' \
-        'only store_apply.c and store_submit.c change rows'
+        'libspool/db[a-z_]*\.[ch]|spoold/store_[a-z]+\.c' \
+        'only what store_apply.c calls changes rows'
 }
 
 # --- layers ------------------------------------------------------------------

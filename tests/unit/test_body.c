@@ -57,7 +57,7 @@ static void
 write_body(struct view content, size_t step, size_t inline_max,
            struct buf *file, bool *by_fd)
 {
-    struct body_writer *writer = body_writer_new(3, inline_max);
+    struct body_writer *writer = body_writer_new(3, inline_max, NULL, 1);
     struct view rest = content, out;
     struct why why;
     uint64_t len;
@@ -102,7 +102,7 @@ assert_reads_back(struct view file, struct view content)
 
     while ((rc = body_next_piece(&file, &piece, &why)) == 1) {
         assert_true(piece.len <= BODY_PIECE_MAX);
-        assert_int_equal(body_read_piece(piece, &out, &why), 0);
+        assert_int_equal(body_read_piece(piece, NULL, &out, &why), 0);
         /* Any piece can be found by its number alone. */
         n = out.len - pieces * BODY_PIECE_RAW;
         assert_true(n > 0 && n <= BODY_PIECE_RAW);
@@ -174,7 +174,7 @@ test_trickle(void **state)
 static void
 test_memory(void **state)
 {
-    struct body_writer *writer = body_writer_new(1, 0);
+    struct body_writer *writer = body_writer_new(1, 0, NULL, 1);
     char *content = make_content(BODY_PIECE_RAW, true);
     struct why why;
 
@@ -205,7 +205,7 @@ test_damage(void **state)
         file.data[i] ^= 0x10;
         rest = buf_view(&file);
         assert_int_equal(body_next_piece(&rest, &piece, &why), 1);
-        if (body_read_piece(piece, &out, &why) == 0)
+        if (body_read_piece(piece, NULL, &out, &why) == 0)
             assert_true(view_equal(buf_view(&out), content));
         buf_reset(&out);
         file.data[i] ^= 0x10;
@@ -215,7 +215,7 @@ test_damage(void **state)
     for (size_t n = 0; n < piece.len; n++) {
         buf_reset(&out);
         assert_int_equal(
-            body_read_piece((struct view){piece.data, n}, &out, &why), -1);
+            body_read_piece((struct view){piece.data, n}, NULL, &out, &why), -1);
     }
     free((void *)(uintptr_t)content.data);
     buf_free(&file);
@@ -247,7 +247,7 @@ test_bad_file(void **state)
     assert_int_equal(body_next_piece(&rest, &piece, &why), 1);
     assert_true(view_equal(piece, VIEW("0a")));
     assert_int_equal(body_next_piece(&rest, &piece, &why), 1);
-    assert_int_equal(body_read_piece(piece, NULL, &why), -1);
+    assert_int_equal(body_read_piece(piece, NULL, NULL, &why), -1);
     assert_string_equal(why.text, "piece of unknown form 0x71");
     assert_int_equal(body_next_piece(&rest, &piece, &why), 0);
 }

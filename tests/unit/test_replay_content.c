@@ -65,7 +65,7 @@ static char digest[BODY_DIGEST_LEN];
 static void
 keep(struct view content, struct replay_job *job)
 {
-    struct body_writer *writer = body_writer_new(3, SIZE_MAX);
+    struct body_writer *writer = body_writer_new(3, SIZE_MAX, NULL, 1);
     struct body_digest *sum = body_digest_new();
     struct message *message = &job->message.message;
     struct view file, piece;

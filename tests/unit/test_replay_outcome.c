@@ -286,7 +286,7 @@ open_dsn(const struct replay_job *job, struct proto_submit *submit,
     assert_int_equal(submit->content_len, submit->content.len);
     content = submit->content;
     while (body_next_piece(&content, &piece, &why) == 1)
-        assert_int_equal(body_read_piece(piece, text, &why), 0);
+        assert_int_equal(body_read_piece(piece, NULL, text, &why), 0);
     assert_int_equal(content.len, 0);
     assert_int_equal(text->len, message->size);
 }

@@ -130,7 +130,7 @@ apply(struct fixture *f, uint64_t kind, uint64_t when_ms, uint64_t keep_ms,
 static void
 body_of(const char *text, size_t len, struct buf *file)
 {
-    struct body_writer *writer = body_writer_new(3, 1 << 30);
+    struct body_writer *writer = body_writer_new(3, 1 << 30, NULL, 1);
     struct view content;
     struct why why;
     uint64_t total;
@@ -253,7 +253,7 @@ test_submit_makes_the_rows(void **state)
     assert_int_equal(
         db_read_ready(f->db, VIEW("branch"), &cursor, &ready, &why), 0);
     assert_int_equal(db_read_piece(f->db, ID, 0, &piece, &why), 1);
-    assert_int_equal(body_read_piece(buf_view(&piece), &content, &why), 0);
+    assert_int_equal(body_read_piece(buf_view(&piece), NULL, &content, &why), 0);
     assert_int_equal(content.len, 21);
     assert_int_equal(db_read_piece(f->db, ID, 1, &piece, &why), 0);
     buf_free(&piece);
@@ -331,7 +331,7 @@ test_content_by_descriptor(void **state)
     assert_int_equal(apply_to(f->db, &record, NULL), APPLY_OK);
     for (uint64_t n = 0; db_read_piece(f->db, ID, n, &piece, &why) == 1; n++) {
         assert_true(piece.len <= BODY_PIECE_MAX);
-        assert_int_equal(body_read_piece(buf_view(&piece), &content, &why), 0);
+        assert_int_equal(body_read_piece(buf_view(&piece), NULL, &content, &why), 0);
         buf_reset(&piece);
     }
     assert_int_equal(content.len, len);
