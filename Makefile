@@ -183,6 +183,8 @@ UNIT_TESTS = \
     message \
     proto \
     frame \
+    seal \
+    key_file \
     body \
     recipients \
     conf \
@@ -191,6 +193,7 @@ UNIT_TESTS = \
     db_rows \
     store_apply \
     store_refs \
+    store_steer \
     store_compact \
     line \
     addr \
@@ -209,6 +212,7 @@ UNIT_TESTS = \
     network \
     ctl \
     event_line \
+    sieve \
     query \
     text \
     table \
@@ -217,6 +221,7 @@ UNIT_TESTS = \
 FUZZ_TARGETS = \
     record \
     frame \
+    key_file \
     body \
     recipients \
     conf \
@@ -311,10 +316,12 @@ $(BUILD)/unit/test_%: $(BUILD)/obj/tests/unit/test_%.o $(LIBSPOOL)
 
 $(BUILD)/unit/test_listener_command: $(BUILD)/obj/spoold/listener_command.o
 $(BUILD)/unit/test_store_compact: $(BUILD)/obj/spoold/store_log.o
+# What applying records takes.
+OBJS_apply = $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
+    store_delivery.o store_refs.o store_steer.o store_checkpoint.o)
 $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
-    $(BUILD)/unit/test_store_compact: \
-    $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
-    store_delivery.o store_refs.o)
+    $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer: \
+    $(OBJS_apply)
 $(BUILD)/unit/test_replay_sched: $(BUILD)/obj/spoold/replay_sched.o
 $(BUILD)/unit/test_replay_content: $(BUILD)/obj/spoold/replay_content.o
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \

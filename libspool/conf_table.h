@@ -63,6 +63,6 @@ X(STORE,  "compression",             NUM,       conf,        compression,       
 X(STORE,  "seal",                    FLAG,      conf,        seal,                    "true",                "true false", "",   "encryption of what is held")
 X(STORE,  "key-file",                PATH,      conf,        key_file,                "",                    "",         "",   "the spool's secret keys; spool.key beside the configuration when absent")
 X(STORE,  "keep-delivered",          TIME,      conf,        keep_delivered_ms,       "3d",                  "0",        "3650d", "how long a message is kept after its last delivery ended")
-X(STORE,  "keep-ledger",             TIME,      conf,        keep_ledger_ms,          "400d",                "1h",       "36500d", "how long entries of the ledger are kept")
+X(STORE,  "keep-ledger",             TIME,      conf,        keep_ledger_ms,          "400d",                "1s",       "36500d", "how long entries of the ledger are kept")
 X(STORE,  "compact",                 FLAG,      conf,        compact,                 "true",                "true false", "",   "giving room back to the system after a large outage")
 /* clang-format on */

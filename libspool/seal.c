@@ -290,6 +290,7 @@ seal_reader_use(struct seal_reader *reader, const struct seal_pair *pairs,
     sodium_free(reader->pairs);
     reader->pairs = NULL;
     reader->n_pairs = n;
+    sodium_memzero(reader->open, sizeof(reader->open));
     if (n > 0 && (reader->pairs = sodium_allocarray(n, sizeof(*pairs))) == NULL)
         fatal("no memory that can be locked (ulimit -l)");
     if (n > 0)

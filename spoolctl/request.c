@@ -10,7 +10,9 @@
 
 #include "mem.h"
 #include "msgid.h"
+#include "num.h"
 #include "query.h"
+#include "when.h"
 
 void
 request_init(struct request *request, size_t n_arguments)
@@ -227,6 +229,30 @@ check_options(const struct request *request, struct why *why)
     return 0;
 }
 
+/* A date is one of the operator's time zone; the daemon's may be another. */
+static int
+settle_since(struct request *request, struct why *why)
+{
+    const char *since = request->options[CTL_OPTION_SINCE];
+    uint64_t age_ms;
+    int64_t date_ms;
+
+    if (since == NULL)
+        return 0;
+    if (strchr(since, '-') == NULL) {
+        if (num_parse_duration(view_of(since), 0, INT64_MAX, &age_ms, NULL) ==
+            0)
+            return 0;
+        return why_text(why, "--since needs a duration such as 90s, 2h, 14d, "
+                             "or a date such as 2026-11-25");
+    }
+    if (when_parse(view_of(since), &date_ms, why) != 0)
+        return -1;
+    request->options[CTL_OPTION_SINCE] =
+        clock_print_iso(date_ms, request->since);
+    return 0;
+}
+
 int
 request_parse(struct request *request, char **argv, struct why *why)
 {
@@ -239,7 +265,8 @@ request_parse(struct request *request, char **argv, struct why *why)
     if (request->command == CTL_COUNT ||
         ctl_check(request->command, request->n_words - request->first, why) !=
             0 ||
-        check_follow(request, why) != 0 || check_options(request, why) != 0)
+        check_follow(request, why) != 0 || check_options(request, why) != 0 ||
+        settle_since(request, why) != 0)
         return -1;
     return settle_query(request, why);
 }

@@ -132,6 +132,7 @@ status_space(const json_t *status)
 {
     const json_t *space = json_object_get(status, "space");
     char free_text[MEMBER_TEXT_MAX], reserve[MEMBER_TEXT_MAX];
+    char file[MEMBER_TEXT_MAX], used[MEMBER_TEXT_MAX];
     bool full = member_is(space, "full");
 
     text_paragraph("Disk", LABEL, full ? TEXT_TROUBLE : TEXT_PLAIN,
@@ -139,6 +140,11 @@ status_space(const json_t *status)
                    member_size(member_num(space, "free"), free_text),
                    full ? ": TOO LITTLE" : "",
                    member_size(member_num(space, "reserve"), reserve));
+    if (member_num(space, "file") > 2 * member_num(space, "used"))
+        text_paragraph("", LABEL, TEXT_PLAIN,
+                       "the store's file is %s, %s of it in use",
+                       member_size(member_num(space, "file"), file),
+                       member_size(member_num(space, "used"), used));
 }
 
 /* One line while all is well; a line for each role that died or is away. */

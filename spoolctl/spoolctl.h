@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "ctl.h"
 #include "view.h"
 #include "why.h"
@@ -32,11 +33,12 @@ struct request {
     bool help;               /* -h: already part of words */
     /* Options of the command; NULL: not given, flags: "". */
     const char *options[CTL_OPTION_COUNT];
-    struct view *words;      /* the command and its arguments */
+    struct view *words; /* the command and its arguments */
     size_t n_words;
     enum ctl_command command;
-    size_t first;     /* argument within words */
-    struct buf query; /* what a query among the words points into */
+    size_t first;               /* argument within words */
+    char since[CLOCK_TEXT_MAX]; /* --since, when it is a date */
+    struct buf query;           /* what a query among the words points into */
 };
 
 /* --- request.c ------------------------------------------------------------ */

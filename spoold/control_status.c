@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "db_copy.h"
 #include "mem.h"
 #include "msgid.h"
 #include "stats.h"
@@ -87,6 +88,7 @@ static void
 set_space(json_t *json)
 {
     struct proto_space space = control_state.space;
+    struct db *db = control_db(NULL);
     struct statvfs fs;
 
     /* The store is away: look for ourselves. */
@@ -94,11 +96,14 @@ set_space(json_t *json)
         space.free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
         space.full = space.free_bytes < control_state.conf->reserve;
     }
-    json_object_set_new(json, "space",
-                        json_pack("{s:o, s:o, s:b}", "free",
-                                  json_num(space.free_bytes), "reserve",
-                                  json_num(control_state.conf->reserve), "full",
-                                  (int)(space.full != 0)));
+    json_object_set_new(
+        json, "space",
+        json_pack("{s:o, s:o, s:b, s:o, s:o}", "free",
+                  json_num(space.free_bytes), "reserve",
+                  json_num(control_state.conf->reserve), "full",
+                  (int)(space.full != 0), "file",
+                  json_num(db != NULL ? db_file_bytes(db) : 0), "used",
+                  json_num(db != NULL ? db_used_bytes(db) : 0)));
 }
 
 /* Is a message answered 250 now? */

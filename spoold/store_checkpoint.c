@@ -15,12 +15,6 @@
 #include "key_file.h"
 #include "store.h"
 
-static const struct record_field store_trim_fields[] = {
-    RECORD_NUM_FIELD(1, store_trim, seq),
-    RECORD_NUM_FIELD(2, store_trim, max),
-};
-RECORD_TYPE(store_trim);
-
 enum apply_result
 store_apply_checkpoint(struct store_apply *apply, const struct checkpoint *row)
 {

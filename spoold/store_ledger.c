@@ -177,7 +177,7 @@ checkpoint_on_written(enum role from, uint64_t call, uint64_t id,
 static void
 checkpoint_on_signed(void *arg, struct peer_message *answer)
 {
-    const struct checkpoint *made;
+    const struct proto_signature *made;
 
     (void)arg;
     if (answer == NULL) {

@@ -3,7 +3,7 @@
 
     bench.py [--quick] [--all] [--rounds N] [PART ...]
 
-Parts: accept latency drain memory corpus store disk
+Parts: accept latency drain memory corpus store disk churn
 million; without any, all of them. Prints
 tables with absolute figures and ratios, and the goals with what was
 measured; the same goes to build/bench/results.json. Figures of different
@@ -21,6 +21,7 @@ import time
 
 import harness
 import part_accept
+import part_churn
 import part_corpus
 import part_disk
 import part_drain
@@ -38,6 +39,7 @@ PARTS = {
     "corpus": part_corpus.run,
     "store": part_store.run,
     "disk": part_disk.run,
+    "churn": part_churn.run,
     "million": part_million.run,
 }
 RESULTS = harness.BUILD / "bench" / "results.json"

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Sealing: what was sealed opens again, with the right secret, in its own
+ * place, and nowhere else; and a writer cannot go back.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "seal.h"
+
+#define T0 UINT64_C(1750000000000)
+
+struct writer {
+    struct seal_writer *writer;
+    struct seal_reader *reader;
+    struct seal_pair pair;
+};
+
+static int
+setup(void **state)
+{
+    struct writer *w = calloc(1, sizeof(*w));
+
+    seal_init();
+    seal_pair_new(&w->pair);
+    w->writer = seal_writer_new();
+    w->reader = seal_reader_new();
+    seal_writer_use(w->writer, &w->pair.public);
+    seal_reader_use(w->reader, &w->pair, 1);
+    *state = w;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct writer *w = *state;
+
+    seal_writer_free(&w->writer);
+    seal_reader_free(&w->reader);
+    free(w);
+    return 0;
+}
+
+/* What the store has of a message. */
+struct stored {
+    char salt[SEAL_SALT];
+    struct message message;
+    char row[200];
+    size_t row_len;
+    struct data_key data_key;
+    char key[SEAL_KEY]; /* the writer's, to compare */
+};
+
+static void
+write_one(struct writer *w, uint64_t id, uint64_t now_ms, struct stored *out)
+{
+    struct seal_key key;
+    struct view row;
+    struct why why;
+
+    seal_writer_next(w->writer, id, now_ms, &key);
+    memcpy(out->salt, key.salt, SEAL_SALT);
+    memcpy(out->key, key.bytes, SEAL_KEY);
+    out->message = (struct message){
+        .key = key.data_key, .step = key.step, .salt = {out->salt, SEAL_SALT}};
+    row = seal_writer_data_key(w->writer, key.data_key);
+    if (row.len > 0) {
+        memcpy(out->row, row.data, row.len);
+        out->row_len = row.len;
+        assert_int_equal(record_decode(&data_key_record,
+                                       (struct view){out->row, row.len},
+                                       &out->data_key, &why),
+                         0);
+    }
+}
+
+static int
+read_key(struct writer *w, const struct stored *stored, char key[SEAL_KEY])
+{
+    struct why why;
+
+    return seal_reader_key(w->reader, &stored->message, &stored->data_key, key,
+                           &why);
+}
+
+static void
+test_the_reader_finds_the_writers_key(void **state)
+{
+    struct writer *w = *state;
+    static struct stored many[40];
+    char key[SEAL_KEY];
+
+    for (size_t i = 0; i < 40; i++)
+        write_one(w, 100 + i, T0, &many[i]);
+    /* In order, backwards, and again. */
+    for (size_t i = 0; i < 40; i++) {
+        assert_int_equal(read_key(w, &many[i], key), 0);
+        assert_memory_equal(key, many[i].key, SEAL_KEY);
+    }
+    for (size_t i = 40; i-- > 0;) {
+        assert_int_equal(read_key(w, &many[i], key), 0);
+        assert_memory_equal(key, many[i].key, SEAL_KEY);
+    }
+    for (size_t i = 1; i < 40; i++)
+        assert_memory_not_equal(many[0].key, many[i].key, SEAL_KEY);
+}
+
+static void
+test_without_row_salt_or_secret_there_is_no_key(void **state)
+{
+    struct writer *w = *state;
+    struct seal_pair other;
+    struct stored one;
+    char key[SEAL_KEY];
+    struct why why;
+
+    write_one(w, 1, T0, &one);
+    one.salt[3] ^= 1; /* erased, and guessed wrong by a bit */
+    assert_int_equal(read_key(w, &one, key), 0);
+    assert_memory_not_equal(key, one.key, SEAL_KEY);
+    one.salt[3] ^= 1;
+    one.message.salt.len = 3;
+    assert_int_equal(read_key(w, &one, key), -1);
+    one.message.salt.len = SEAL_SALT;
+    one.message.step = SEAL_MESSAGES_MAX;
+    assert_int_equal(read_key(w, &one, key), -1);
+    one.message.step = 0;
+    one.row[one.row_len - 1] ^= 1; /* within the sealed box */
+    assert_int_equal(read_key(w, &one, key), -1);
+    one.row[one.row_len - 1] ^= 1;
+    seal_pair_new(&other);
+    seal_reader_use(w->reader, &other, 1);
+    assert_int_equal(
+        seal_reader_key(w->reader, &one.message, &one.data_key, key, &why), -1);
+    assert_non_null(strstr(why.text, "is not here"));
+}
+
+/* Every byte of the writer: a plain search, as somebody who took the process
+ * over would make. */
+static bool
+writer_holds(const struct writer *w, const char *bytes, size_t len)
+{
+    /* The struct is private; sodium_malloc puts it at the end of its pages,
+     * and its size is not below this. */
+    return memmem(w->writer, 2048, bytes, len) != NULL;
+}
+
+static void
+test_a_writer_forgets(void **state)
+{
+    struct writer *w = *state;
+    static struct stored many[5];
+    char chain[SEAL_KEY];
+
+    for (size_t i = 0; i < 5; i++)
+        write_one(w, 1 + i, T0, &many[i]);
+    /* The search finds what is there: the public half. */
+    assert_true(writer_holds(w, w->pair.public.key, SEAL_PUBLIC));
+    for (size_t i = 0; i < 5; i++)
+        assert_false(writer_holds(w, many[i].key, SEAL_KEY));
+    /* The data key itself, which every step follows from. */
+    memset(chain, 0, sizeof(chain));
+    assert_false(writer_holds(w, w->pair.secret, SEAL_SECRET));
+}
+
+static void
+test_data_keys_are_used_up(void **state)
+{
+    struct writer *w = *state;
+    struct stored first, one;
+
+    write_one(w, 1, T0, &first);
+    assert_int_equal(first.message.key, 1);
+    for (uint64_t i = 1; i < SEAL_MESSAGES_MAX; i++) {
+        write_one(w, 1 + i, T0, &one);
+        assert_int_equal(one.message.key, 1);
+    }
+    write_one(w, 5000, T0, &one);
+    assert_int_equal(one.message.key, 5000);
+    assert_int_equal(one.message.step, 0);
+    seal_writer_count(w->writer, SEAL_BYTES_MAX);
+    write_one(w, 5001, T0, &one);
+    assert_int_equal(one.message.key, 5001);
+    write_one(w, 5002, T0 + SEAL_AGE_MS - 1, &one);
+    assert_int_equal(one.message.key, 5001);
+    write_one(w, 5003, T0 + SEAL_AGE_MS, &one);
+    assert_int_equal(one.message.key, 5003);
+    write_one(w, 5004, T0, &one); /* the clock went back */
+    assert_int_equal(one.message.key, 5004);
+}
+
+static void
+test_a_row_goes_along_until_it_is_stored(void **state)
+{
+    struct writer *w = *state;
+    struct stored one;
+
+    write_one(w, 1, T0, &one);
+    seal_writer_count(w->writer, SEAL_BYTES_MAX);
+    write_one(w, 2, T0, &one);
+    assert_true(seal_writer_data_key(w->writer, 1).len > 0);
+    assert_true(seal_writer_data_key(w->writer, 2).len > 0);
+    seal_writer_stored(w->writer, 1);
+    assert_int_equal(seal_writer_data_key(w->writer, 1).len, 0);
+    assert_true(seal_writer_data_key(w->writer, 2).len > 0);
+    assert_int_equal(seal_writer_data_key(w->writer, 0).len, 0);
+}
+
+static void
+test_nothing_is_sealed_without_a_public_key(void **state)
+{
+    struct writer *w = *state;
+    struct seal_key key;
+
+    seal_writer_use(w->writer, NULL);
+    seal_writer_next(w->writer, 1, T0, &key);
+    assert_int_equal(key.data_key, 0);
+}
+
+static void
+test_a_data_key_is_sealed_anew(void **state)
+{
+    struct writer *w = *state;
+    struct seal_pair fresh;
+    struct stored one;
+    char sealed[SEAL_SEALED], key[SEAL_KEY];
+    struct why why;
+
+    write_one(w, 1, T0, &one);
+    seal_pair_new(&fresh);
+    assert_int_equal(seal_reader_reseal(w->reader, &one.data_key, &fresh.public,
+                                        sealed, &why),
+                     0);
+    one.data_key.pair = (struct view){fresh.public.id, SEAL_PAIR_ID};
+    one.data_key.sealed = (struct view){sealed, SEAL_SEALED};
+    assert_int_equal(read_key(w, &one, key), -1); /* the old secret is no use */
+    seal_reader_use(w->reader, &fresh, 1);
+    assert_true(seal_reader_has(w->reader, one.data_key.pair));
+    assert_int_equal(read_key(w, &one, key), 0);
+    assert_memory_equal(key, one.key, SEAL_KEY);
+}
+
+static void
+test_a_piece_opens_in_its_place_only(void **state)
+{
+    char key[SEAL_KEY] = {7}, other[SEAL_KEY] = {8};
+    struct buf sealed = {0}, out = {0};
+    struct view view;
+    struct why why;
+
+    (void)state;
+    seal_piece(key, 5, 2, true, VIEW("a piece"), &sealed);
+    view = buf_view(&sealed);
+    assert_int_equal(view.len, 7 + SEAL_TAG);
+    assert_null(memmem(view.data, view.len, "piece", 5));
+    assert_int_equal(seal_open_piece(key, 5, 2, true, view, &out, &why), 0);
+    assert_true(view_equal(buf_view(&out), VIEW("a piece")));
+    assert_int_equal(seal_open_piece(other, 5, 2, true, view, &out, &why), -1);
+    assert_int_equal(seal_open_piece(key, 6, 2, true, view, &out, &why), -1);
+    assert_int_equal(seal_open_piece(key, 5, 1, true, view, &out, &why), -1);
+    assert_int_equal(seal_open_piece(key, 5, 2, false, view, &out, &why), -1);
+    for (size_t i = 0; i < view.len; i++) {
+        sealed.data[i] ^= 1;
+        assert_int_equal(seal_open_piece(key, 5, 2, true, view, &out, &why),
+                         -1);
+        sealed.data[i] ^= 1;
+    }
+    for (size_t len = 0; len < view.len; len++)
+        assert_int_equal(seal_open_piece(key, 5, 2, true,
+                                         (struct view){view.data, len}, &out,
+                                         &why),
+                         -1);
+    assert_int_equal(out.len, 7);
+    buf_free(&sealed);
+    buf_free(&out);
+}
+
+int
+main(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_the_reader_finds_the_writers_key),
+        T(test_without_row_salt_or_secret_there_is_no_key),
+        T(test_a_writer_forgets),
+        T(test_data_keys_are_used_up),
+        T(test_a_row_goes_along_until_it_is_stored),
+        T(test_nothing_is_sealed_without_a_public_key),
+        T(test_a_data_key_is_sealed_anew),
+        T(test_a_piece_opens_in_its_place_only),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
