@@ -191,6 +191,8 @@ UNIT_TESTS = \
     db \
     db_copy \
     db_rows \
+    ledger_balance \
+    store_checkpoint \
     store_apply \
     store_refs \
     store_steer \
@@ -318,9 +320,11 @@ $(BUILD)/unit/test_listener_command: $(BUILD)/obj/spoold/listener_command.o
 $(BUILD)/unit/test_store_compact: $(BUILD)/obj/spoold/store_log.o
 # What applying records takes.
 OBJS_apply = $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
-    store_delivery.o store_refs.o store_steer.o store_checkpoint.o)
+    store_delivery.o store_refs.o store_steer.o store_keys.o \
+    store_checkpoint.o)
 $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
-    $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer: \
+    $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer \
+    $(BUILD)/unit/test_store_checkpoint: \
     $(OBJS_apply)
 $(BUILD)/unit/test_replay_sched: $(BUILD)/obj/spoold/replay_sched.o
 $(BUILD)/unit/test_replay_content: $(BUILD)/obj/spoold/replay_content.o

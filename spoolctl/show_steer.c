@@ -106,9 +106,9 @@ erase_end(const json_t *done, bool whole)
         printf(": envelope, content and the key of each; %s written over",
                member_count(member_num(done, "pages"), "page", count));
     printf(
-        ".\nThe ledger keeps ids and digests. A backup made before still has "
-        "them until\nthe key it was sealed to is rotated and its secret "
-        "destroyed.\n");
+        ".\nThe ledger keeps when it came, from whom, and the digest. A "
+        "backup made\nbefore still has it all until the key it was sealed to "
+        "is rotated and its\nsecret destroyed.\n");
 }
 
 const struct show show_erase = {.row = erase_row, .end = erase_end};

@@ -20,18 +20,24 @@ static const struct table_column trace_columns[] = {
 static struct table table;
 static bool begun;
 
-/* Does it have a reply of the target? Other entries of a delivery repeat the
- * one before. */
+/* due and retried repeat the reply of the entry before. */
 static bool
-is_reply(const char *event)
+repeats(const char *event)
 {
-    static const char *const replies[] = {"delivered", "deferred", "returned",
-                                          "expired",   "dropped",  "carried"};
+    return strcmp(event, "due") == 0 || strcmp(event, "retried") == 0;
+}
 
-    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
-        if (strcmp(replies[i], event) == 0)
-            return true;
-    return false;
+/* What the operator did keeps the code of the last reply beside his words. */
+static bool
+has_reply(const json_t *row)
+{
+    static const char *const without[] = {"held", "released", "discarded",
+                                          "again"};
+
+    for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++)
+        if (strcmp(without[i], member_text(row, "event")) == 0)
+            return false;
+    return member_num(row, "code") != 0;
 }
 
 /* Replies have a code; for the rest it counts something. */
@@ -51,9 +57,9 @@ trace_text(const json_t *row, struct buf *text)
     else if (of_message && strcmp(event, "erased") == 0)
         buf_addf(text, "%s open; %s", member_count(code, "delivery", count),
                  member_text(row, "text"));
-    else if (is_reply(event) && code != 0)
+    else if (has_reply(row) && !repeats(event))
         buf_addf(text, "%" PRIu64 " %s", code, member_text(row, "text"));
-    else if (code == 0)
+    else if (!repeats(event))
         buf_add_text(text, member_text(row, "text"));
     if (*by != '\0')
         buf_addf(text, "%sby %s", text->len > 0 ? ", " : "", by);

@@ -5,7 +5,9 @@
  *
  *     store { key-file }               spool.key beside the configuration
  *     $CREDENTIALS_DIRECTORY/spool.key systemd's LoadCredential; read-only
- *     SPOOL/spool.key                  where the first cannot be written
+ *     SPOOL/spool.key                  where the first cannot be written; else
+ *                                      a link to it, for when the spool is
+ *                                      used with another configuration
  *
  * and made in the first of these that can be written, when there is none. A
  * locked one is opened with $CREDENTIALS_DIRECTORY/spool.passphrase, or with
@@ -151,6 +153,8 @@ make_somewhere(struct parent_keys *keys, const char *first, const char *inside,
                  "spool away has both. Move %s to a safe place and name it in "
                  "store { key-file }",
                  inner.text, inside);
+    } else if (symlink(first, inside) != 0 && errno != EEXIST) {
+        log_warn("%s: %s", inside, strerror(errno));
     }
     log_key(EVENT_KEY_MADE, key_pair_print(keys->file->pairs[0].public.id, id),
             keys->path);

@@ -225,7 +225,7 @@ class Daemon:
             text += config_section('domain "%s"' % name,
                                    {"target": first, **values})
         text += config_section("limit", self.limit)
-        return text + config_section("store", {"seal": False, **self.store})
+        return text + config_section("store", self.store)
 
     def write_config(self):
         if self.tls and not os.path.exists(self.path("cert")):

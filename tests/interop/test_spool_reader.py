@@ -34,10 +34,10 @@ class ReaderTest(SpooldTest):
             daemon.send(recipients=["a@example.com", "b@example.com"],
                         content=content)
         cats = {row["id"]: daemon.ctl("cat", row["id"]).out
-                for row in daemon.held()}
+                for row in daemon.messages()}
         states = {row["id"]: [(r["address"], r["state"])
                               for r in row["recipients"]]
-                  for row in daemon.held()}
+                  for row in daemon.messages()}
         self.assertEqual(len(cats), 8)
         daemon.stop()
         spool = spool_reader.Spool(
