@@ -119,7 +119,9 @@ SRCS_spoold = \
     spoold/store_delivery.c \
     spoold/store_steer.c \
     spoold/store_refs.c \
+    spoold/store_share.c \
     spoold/store_keys.c \
+    spoold/store_learn.c \
     spoold/store_checkpoint.c \
     spoold/store_ledger.c \
     spoold/replay.c \
@@ -130,6 +132,7 @@ SRCS_spoold = \
     spoold/replay_session.c \
     spoold/replay_step.c \
     spoold/replay_key.c \
+    spoold/replay_train.c \
     spoold/replay_content.c \
     spoold/replay_outcome.c \
     spoold/control.c \
@@ -140,6 +143,7 @@ SRCS_spoold = \
     spoold/control_message.c \
     spoold/control_retry.c \
     spoold/control_key.c \
+    spoold/control_dictionary.c \
     spoold/control_steer.c \
     spoold/control_watch.c \
     spoold/control_audit.c \
@@ -161,6 +165,7 @@ SRCS_spoolctl = \
     spoolctl/show_status.c \
     spoolctl/show_message.c \
     spoolctl/show_key.c \
+    spoolctl/show_dictionary.c \
     spoolctl/show_audit.c \
     spoolctl/show_trace.c \
     spoolctl/show_why.c \
@@ -294,6 +299,9 @@ $(BUILD)/spoolctl: $(OBJS_spoolctl) $(LIBSPOOL)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS_spoolctl)
 
+$(BUILD)/obj/libspool/dictionary.o build/fuzz-obj/libspool/dictionary.o: \
+    libspool/dictionary_shipped.bin
+
 $(LIBSPOOL): $(OBJS_libspool)
 	$(SAY) AR $@
 	$(Q)rm -f $@ && ar rcs $@ $^
@@ -329,7 +337,7 @@ $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
 $(BUILD)/unit/test_replay_sched: $(BUILD)/obj/spoold/replay_sched.o
 $(BUILD)/unit/test_replay_content: $(BUILD)/obj/spoold/replay_content.o
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \
-    replay_outcome.o replay_sched.o stats.o)
+    replay_outcome.o replay_sched.o sealing.o stats.o)
 
 $(BUILD)/obj/tests/unit/test_text.o $(BUILD)/obj/tests/unit/test_table.o: \
     CPPFLAGS += -Ispoolctl

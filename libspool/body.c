@@ -23,7 +23,9 @@
 #include "mem.h"
 
 #define FORM_RAW     '0'
-#define FORM_ZSTD    'z'
+#define FORM_ZSTD    'z' /* written by format 1 */
+#define FORM_SHORT   'Z' /* without the four bytes all frames begin with */
+#define MAGIC_BYTES  4
 #define FORM_SEALED  's'
 #define LENGTH_BYTES 4
 #define RAW_MIN      2048
@@ -148,18 +150,20 @@ pack_piece(struct body_writer *writer, struct view raw, struct buf *out)
     size_t packed = 0;
     char *piece;
 
-    buf_reserve(out, 1 + raw.len);
+    buf_reserve(out, 1 + MAGIC_BYTES + raw.len);
     piece = out->data + out->len;
     /* Room for one byte less than the content: no gain counts as failure. */
     if (writer->level > 0 && raw.len > 1)
-        packed =
-            compress_piece(writer, dictionary, raw, piece + 1, raw.len - 1);
-    if (packed == 0 || ZSTD_isError(packed)) {
+        packed = compress_piece(writer, dictionary, raw, piece + 1,
+                                MAGIC_BYTES + raw.len - 1);
+    if (packed <= MAGIC_BYTES || ZSTD_isError(packed)) {
         piece[0] = FORM_RAW;
         packed = raw.len;
         memcpy(piece + 1, raw.data, packed);
     } else {
-        piece[0] = FORM_ZSTD;
+        piece[0] = FORM_SHORT;
+        packed -= MAGIC_BYTES;
+        memmove(piece + 1, piece + 1 + MAGIC_BYTES, packed);
         if (dictionary != NULL)
             writer->dictionary = packer.id;
     }
@@ -432,6 +436,7 @@ unpack_piece(struct view packed, struct buf *out, struct why *why)
 static int
 read_plain(struct view piece, struct buf *out, struct why *why)
 {
+    static struct buf frame;
     struct view rest = view_skip(piece, piece.len > 0);
 
     switch (piece.len > 0 ? piece.data[0] : '\0') {
@@ -440,6 +445,11 @@ read_plain(struct view piece, struct buf *out, struct why *why)
         return 0;
     case FORM_ZSTD:
         return unpack_piece(rest, out, why);
+    case FORM_SHORT:
+        buf_reset(&frame);
+        buf_add(&frame, "\x28\xb5\x2f\xfd", MAGIC_BYTES);
+        buf_add_view(&frame, rest);
+        return unpack_piece(buf_view(&frame), out, why);
     default:
         return why_text(why, "piece of unknown form 0x%02x",
                         piece.len > 0 ? (unsigned char)piece.data[0] : 0);

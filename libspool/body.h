@@ -6,7 +6,9 @@
  *
  *     plain piece  one byte of form, then the bytes:
  *                  '0' content as it is
- *                  'z' one zstd frame; a dictionary's id is in its header
+ *                  'Z' one zstd frame without its magic number; the id of a
+ *                      dictionary is in its header
+ *                  'z' one zstd frame, whole (format 1)
  *     piece        a plain piece, or 's' and a sealed plain piece (seal.h)
  *     body file    for each piece: length (4 bytes, big-endian), piece
  *

@@ -27,8 +27,9 @@ X(LIST, CONTROL(list), "list", "[QUERY]", 0, CTL_ARGUMENTS_MAX, CTL_MANY,
   "  helo:PATTERN        the name it gave\n"
   "  since:WHEN          arrived in the last 2h, or since 2026-11-25\n"
   "  before:WHEN         arrived longer ago than that\n"
-  "  state:STATE         held (ready, later), finished (delivered, returned,\n"
-  "                      expired, dropped) or any; without it: held\n"
+  "  state:STATE         held (ready, later, on-hold), finished (delivered,\n"
+  "                      returned, expired, dropped, discarded) or any;\n"
+  "                      without it: held\n"
   "  target:PATTERN      where it is to go\n"
   "  size:>SIZE          larger, or with < smaller, e.g. size:>1M\n"
   "  subject:TEXT        a part of the subject, as it is in the header\n"
@@ -131,6 +132,14 @@ X(KEY_FORGET, TOOL(key_forget), "key forget", "PAIR", 1, 1, CTL_ONE,
   "Then spoold starts; what is sealed to that pair stays in the store and\n"
   "cannot be read. Should the secret be found, put it back into the key file.\n"
   "Works without the daemon.\n")
+X(DICTIONARY_LIST, CONTROL(dictionary_list), "dictionary list", "", 0, 0, CTL_MANY,
+  "the dictionaries that make small mail smaller",
+  "")
+X(DICTIONARY_TRAIN, CONTROL(dictionary_train), "dictionary train", "", 0, 0, CTL_ONE,
+  "make a dictionary from what is held and kept",
+  "It fits your mail better than the one spoold comes with. Only what is common\n"
+  "to many messages of different senders to different recipients goes into it.\n"
+  "It takes some seconds; at least 100 messages are needed.\n")
 X(EVENTS, CONTROL(events), "events", "-f", 0, 0, CTL_MANY,
   "follow what happens, one line an event",
   "Goes on until interrupted. Earlier events are in the daemon's log.\n")

@@ -124,6 +124,8 @@ enum db_result db_get_dictionary(struct db_txn *txn, uint64_t id,
 enum db_result db_put_dictionary(struct db_txn *txn,
                                  const struct dictionary_row *row);
 enum db_result db_del_dictionary(struct db_txn *txn, uint64_t id);
+/* The smallest id not below *id. */
+enum db_result db_next_dictionary(struct db_txn *txn, uint64_t *id);
 enum db_result db_get_share(struct db_txn *txn, struct view domain,
                             struct domain_share *row);
 enum db_result db_put_share(struct db_txn *txn, struct view domain,

@@ -113,6 +113,7 @@ decode_message(uint64_t id, struct buf *rows, size_t message_len, size_t count,
                       (struct view){rows->data, message_len}, &message_record,
                       &out->message) != 0)
         return damaged("message", id, why);
+    message_unpack(&out->message);
     out->deliveries = mem_alloc(count * sizeof(*out->deliveries));
     out->n_deliveries = count;
     for (size_t i = 0; i < count; i++) {

@@ -8,12 +8,12 @@
 #include "db_lmdb.h"
 #include "log.h"
 
-/* How a piece is cut into rows (spool.5). A row of up to DB_PART_MAX bytes
- * lets four share a page of the table; LMDB gives rows above 2,018 bytes
+/* How a piece is cut into rows (spool.5). Rows of up to DB_PART_MAX bytes
+ * fill the pages they share well; LMDB gives rows above 2,018 bytes
  * whole pages. */
 #define DB_PAGE        4096
 #define DB_PAGE_HEADER 16
-#define DB_PART_MAX    998
+#define DB_PART_MAX    500
 #define DB_SHARE_MAX   3500
 
 /* --- messages ------------------------------------------------------------- */
@@ -46,29 +46,37 @@ del_all_of(struct db_txn *txn, enum db_table table, uint64_t id)
 enum db_result
 db_add_message(struct db_txn *txn, uint64_t id, const struct message *message)
 {
+    struct message row = *message;
     struct db_key key;
 
     db_key_id(&key, id);
-    return db_row_put(txn, DB_message, &key, &message_record, message,
+    message_pack(&row);
+    return db_row_put(txn, DB_message, &key, &message_record, &row,
                       MDB_NOOVERWRITE);
 }
 
 enum db_result
 db_put_message(struct db_txn *txn, uint64_t id, const struct message *message)
 {
+    struct message row = *message;
     struct db_key key;
 
     db_key_id(&key, id);
-    return db_row_put(txn, DB_message, &key, &message_record, message, 0);
+    message_pack(&row);
+    return db_row_put(txn, DB_message, &key, &message_record, &row, 0);
 }
 
 enum db_result
 db_get_message(struct db_txn *txn, uint64_t id, struct message *message)
 {
+    enum db_result result;
     struct db_key key;
 
     db_key_id(&key, id);
-    return db_row_get(txn, DB_message, &key, &message_record, message);
+    result = db_row_get(txn, DB_message, &key, &message_record, message);
+    if (result == DB_OK)
+        message_unpack(message);
+    return result;
 }
 
 enum db_result
@@ -284,6 +292,25 @@ db_next_data_key(struct db_txn *txn, uint64_t *id, struct data_key *row)
                          row) == 0
                ? DB_OK
                : DB_DAMAGED;
+}
+
+enum db_result
+db_next_dictionary(struct db_txn *txn, uint64_t *id)
+{
+    struct db_key key;
+    MDB_val k, v;
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(txn->mdb, txn->db->tables[DB_dictionary], &cursor);
+
+    if (rc != 0)
+        return db_txn_result(txn, rc);
+    db_key_id(&key, *id);
+    k = db_key_val(&key);
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+    if (rc == 0)
+        *id = k.mv_size == 8 ? bytes_get64(k.mv_data) : UINT64_MAX;
+    mdb_cursor_close(cursor);
+    return db_txn_result(txn, rc);
 }
 
 enum db_result

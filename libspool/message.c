@@ -31,6 +31,38 @@ static const struct record_field message_fields[] = {
 };
 RECORD_TYPE(message);
 
+/* The sender's domain, as it is written there. */
+static struct view
+sender_domain(const struct message *message)
+{
+    struct view sender = message->sender;
+    const char *at =
+        sender.len > 0 ? memrchr(sender.data, '@', sender.len) : NULL;
+
+    if (at == NULL)
+        return (struct view){NULL, 0};
+    return view_skip(sender, (size_t)(at - sender.data) + 1);
+}
+
+void
+message_pack(struct message *message)
+{
+    message->flags &= ~(uint64_t)MESSAGE_FLOW_IN_SENDER;
+    if (message->flow.len == 0 ||
+        !view_equal(message->flow, sender_domain(message)))
+        return;
+    message->flow = (struct view){NULL, 0};
+    message->flags |= MESSAGE_FLOW_IN_SENDER;
+}
+
+void
+message_unpack(struct message *message)
+{
+    if (message->flags & MESSAGE_FLOW_IN_SENDER)
+        message->flow = sender_domain(message);
+    message->flags &= ~(uint64_t)MESSAGE_FLOW_IN_SENDER;
+}
+
 static const struct record_field delivery_fields[] = {
     RECORD_NEEDED_VIEW(1, delivery, recipient),
     RECORD_NEEDED_VIEW(2, delivery, target),

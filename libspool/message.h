@@ -18,7 +18,13 @@ enum message_origin {
 enum message_flag {
     MESSAGE_8BIT = 1, /* BODY=8BITMIME (RFC 6152) was given at MAIL */
     MESSAGE_UTF8 = 2, /* SMTPUTF8 (RFC 6531) was given at MAIL */
+    /* In rows only: flow is left out, it is the sender's domain as written. */
+    MESSAGE_FLOW_IN_SENDER = 4,
 };
+
+/* How much of the digest of its stored content a message and the ledger keep:
+ * the first bytes of BLAKE2b-256. */
+#define MESSAGE_DIGEST 16
 
 /* Key: id. The facts at arrival; never changed but for finished_ms. */
 struct message {
@@ -30,7 +36,8 @@ struct message {
     uint64_t size;      /* bytes of content with our Received field */
     uint64_t stored;    /* bytes in the body table; set by the store */
     uint64_t pieces;    /* set by the store */
-    struct view digest; /* BLAKE2b-256 of the stored pieces, by the store */
+    struct view digest; /* MESSAGE_DIGEST bytes, of the stored pieces, by the
+                         * store */
     struct view client; /* "192.0.2.1"; empty for our own */
     struct view helo;
     struct view protocol; /* "SMTP", "ESMTP", "ESMTPS", ... (RFC 3848) */
@@ -47,6 +54,10 @@ struct message {
     uint64_t purge_ms;   /* finished: time of its purge row in later */
 };
 extern const struct record_type message_record;
+/* What a row leaves out because the rest says it: pack before it is encoded,
+ * unpack after it was decoded. */
+void message_pack(struct message *message);
+void message_unpack(struct message *message);
 
 enum delivery_state {
     DELIVERY_READY = 1,     /* may be tried now: a row in ready */
@@ -76,7 +87,7 @@ struct delivery {
     uint64_t state;        /* enum delivery_state */
     uint64_t attempts;
     uint64_t next_ms;    /* LATER: when it is tried again */
-    uint64_t changed_ms; /* last change of state */
+    uint64_t changed_ms; /* last change of state, 0: none since arrival */
     uint64_t reach_ms;   /* the target's sum of reachable time at start */
     uint64_t code;       /* last reply of the target, 0: none yet */
     struct view reply;   /* its text, with enhanced status code */

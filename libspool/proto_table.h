@@ -60,7 +60,7 @@ X(MENDED,       STORE,              CONTROL,              FD_NONE, proto_done,  
 X(COMPACT,      CONTROL,            STORE,                FD_NONE, proto_none,        "rewrite the store without its free pages")
 X(COMPACTED,    STORE,              CONTROL,              FD_NONE, proto_done,        "bytes before and after, or why not")
 X(REOPEN,       STORE,              REPLAY|CONTROL,       FD_NONE, proto_count,       "the store is another file now; sent before anything that happened in it")
-X(CHECK_POINT,  CONTROL,            STORE,                FD_NONE, proto_none,        "sign the state of the ledger now, and drop what is older than ledger-keep")
+X(CHECK_POINT,  CONTROL,            STORE,                FD_NONE, proto_none,        "sign the state of the ledger now, and drop what is older than keep-ledger")
 X(CHECKED,      STORE,              CONTROL,              FD_NONE, proto_done,        "entries dropped, or why not")
 X(EVENT,        LISTENER|STORE|REPLAY|PARENT, CONTROL,    FD_NONE, proto_blob,        "one event's line")
 /* clang-format on */

@@ -4,7 +4,7 @@
  * whether that is a fact of the message or of each delivery. Parsing owns
  * the texts; matching allocates nothing.
  */
-#include "query_term.h"
+#include "query.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include "mem.h"
 #include "msgid.h"
 #include "num.h"
+#include "query_term.h"
 #include "when.h"
 
 #define AGE_MAX_MS (UINT64_C(100) * 366 * 86400 * 1000)

@@ -134,6 +134,8 @@ status_space(const json_t *status)
     char free_text[MEMBER_TEXT_MAX], reserve[MEMBER_TEXT_MAX];
     char file[MEMBER_TEXT_MAX], used[MEMBER_TEXT_MAX];
     bool full = member_is(space, "full");
+    const json_t *domain;
+    size_t i;
 
     text_paragraph("Disk", LABEL, full ? TEXT_TROUBLE : TEXT_PLAIN,
                    "%s free%s, %s of it kept in reserve",
@@ -145,6 +147,10 @@ status_space(const json_t *status)
                        "the store's file is %s, %s of it in use",
                        member_size(member_num(space, "file"), file),
                        member_size(member_num(space, "used"), used));
+    json_array_foreach (json_object_get(space, "full_domains"), i, domain)
+        text_paragraph("", LABEL, TEXT_TROUBLE,
+                       "%s has USED ITS SHARE: its mail is answered 452",
+                       json_string_value(domain));
 }
 
 /* One line while all is well; a line for each role that died or is away. */

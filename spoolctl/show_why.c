@@ -223,7 +223,7 @@ tell_recipient(const json_t *one)
         tell_target(&out, one, target);
     else if (strcmp(state, "later") == 0)
         tell_later(&out, one, target);
-    else if (strcmp(state, "held") == 0)
+    else if (strcmp(state, "on-hold") == 0)
         tell_held(&out, one);
     else
         open = false;

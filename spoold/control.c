@@ -148,8 +148,16 @@ control_on_pairs(struct peer_message *message)
 static void
 control_on_space(struct peer_message *message)
 {
-    control_state.space = *(const struct proto_space *)message->payload;
+    const struct proto_space *space = message->payload;
+    const struct proto_name *names = space->full_domains.items;
+
+    control_state.space = *space;
     control_state.space.full_domains = (struct record_list){0}; /* borrowed */
+    buf_reset(&control_state.full_domains);
+    for (size_t i = 0; i < space->full_domains.count; i++) {
+        buf_add_view(&control_state.full_domains, names[i].name);
+        buf_add_byte(&control_state.full_domains, '\0');
+    }
     control_state.has_space = true;
 }
 
@@ -175,6 +183,7 @@ control_on_lost(enum role role)
     if (role == ROLE_STORE) {
         control_state.has_space = false;
         control_state.space = (struct proto_space){0};
+        buf_reset(&control_state.full_domains);
     }
 }
 
@@ -224,12 +233,9 @@ control_drain(uint64_t limit_ms)
 }
 
 static const struct peer_handler handlers[] = {
-    {PROTO_LISTEN, control_on_listen},
-    {PROTO_ROLES, control_on_roles},
-    {PROTO_SPACE, control_on_space},
-    {PROTO_EVENT, control_on_event},
-    {PROTO_REOPEN, control_on_reopen},
-    {PROTO_PAIRS, control_on_pairs},
+    {PROTO_LISTEN, control_on_listen},         {PROTO_ROLES, control_on_roles},
+    {PROTO_SPACE, control_on_space},           {PROTO_EVENT, control_on_event},
+    {PROTO_REOPEN, control_on_reopen},         {PROTO_PAIRS, control_on_pairs},
     {PROTO_DICTIONARY, sealing_on_dictionary},
 };
 

@@ -112,7 +112,8 @@ struct control_state {
     struct buf roles;    /* the last ROLES, encoded; empty: none yet */
     struct buf pairs;    /* the last PAIRS, encoded */
     bool has_space;
-    struct proto_space space; /* the last SPACE */
+    struct proto_space space; /* the last SPACE, without its list: */
+    struct buf full_domains;  /* names, a NUL behind each */
 };
 extern struct control_state control_state;
 

@@ -382,8 +382,7 @@ content_compare(struct audit *audit, struct db *db, bool whole)
     if (db_read_message(db, verdict.id, &message, &damage) != 1)
         return; /* it ended meanwhile */
     row = message.message.digest;
-    same = row.len == sizeof(digest) &&
-           memcmp(row.data, digest, sizeof(digest)) == 0;
+    same = view_equal(row, (struct view){digest, MESSAGE_DIGEST});
     if (same && ledger_balance_find(audit->balance, verdict.id, &open) &&
         open.has_digest)
         same = memcmp(open.digest, digest, LEDGER_DIGEST) == 0;

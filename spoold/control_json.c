@@ -43,7 +43,7 @@ json_num(uint64_t value)
 /* --- messages ------------------------------------------------------------ */
 
 static json_t *
-json_recipient(const struct db_delivery *row)
+json_recipient(const struct db_delivery *row, uint64_t arrived_ms)
 {
     const struct delivery *delivery = &row->delivery;
     bool waits = delivery->state == DELIVERY_LATER;
@@ -57,7 +57,9 @@ json_recipient(const struct db_delivery *row)
                         json_string(delivery_state_name(delivery->state)));
     json_object_set_new(json, "attempts", json_num(delivery->attempts));
     json_object_set_new(json, "changed",
-                        control_json_time(delivery->changed_ms));
+                        control_json_time(delivery->changed_ms != 0
+                                              ? delivery->changed_ms
+                                              : arrived_ms));
     json_object_set_new(json, "next",
                         control_json_time(waits ? delivery->next_ms : 0));
     json_object_set_new(json, "code", json_num(delivery->code));
@@ -109,7 +111,8 @@ control_json_message(const struct db_message *message)
         const struct db_delivery *row = &message->deliveries[i];
 
         held = held || delivery_is_open(row->delivery.state);
-        json_array_append_new(recipients, json_recipient(row));
+        json_array_append_new(recipients,
+                              json_recipient(row, message->message.arrived_ms));
     }
     json_object_set_new(json, "state", json_string(held ? "held" : "finished"));
     json_object_set_new(json, "recipients", recipients);

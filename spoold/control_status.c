@@ -84,6 +84,23 @@ set_held(json_t *json, struct status *status)
     json_object_set_new(json, "finished", json_num(finished));
 }
 
+/* Those that have used their share. */
+static json_t *
+full_domains(void)
+{
+    json_t *names = json_array();
+    struct view rest = buf_view(&control_state.full_domains);
+
+    while (rest.len > 0) {
+        size_t len = strlen(rest.data);
+
+        json_array_append_new(names,
+                              control_json_text((struct view){rest.data, len}));
+        rest = view_skip(rest, len + 1);
+    }
+    return names;
+}
+
 static void
 set_space(json_t *json)
 {
@@ -96,14 +113,15 @@ set_space(json_t *json)
         space.free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
         space.full = space.free_bytes < control_state.conf->reserve;
     }
-    json_object_set_new(
-        json, "space",
-        json_pack("{s:o, s:o, s:b, s:o, s:o}", "free",
-                  json_num(space.free_bytes), "reserve",
-                  json_num(control_state.conf->reserve), "full",
-                  (int)(space.full != 0), "file",
-                  json_num(db != NULL ? db_file_bytes(db) : 0), "used",
-                  json_num(db != NULL ? db_used_bytes(db) : 0)));
+    json_object_set_new(json, "space",
+                        json_pack("{s:o, s:o, s:b, s:o, s:o, s:o}", "free",
+                                  json_num(space.free_bytes), "reserve",
+                                  json_num(control_state.conf->reserve), "full",
+                                  (int)(space.full != 0), "file",
+                                  json_num(db != NULL ? db_file_bytes(db) : 0),
+                                  "used",
+                                  json_num(db != NULL ? db_used_bytes(db) : 0),
+                                  "full_domains", full_domains()));
 }
 
 /* Is a message answered 250 now? */

@@ -294,10 +294,24 @@ on_certificate(struct peer_message *message)
 }
 
 static void
+take_full_domains(const struct record_list *list)
+{
+    const struct proto_name *names = list->items;
+    struct buf *full = &listener.policy.full_domains;
+
+    buf_reset(full);
+    for (size_t i = 0; i < list->count; i++) {
+        buf_add_view(full, names[i].name);
+        buf_add_byte(full, '\0');
+    }
+}
+
+static void
 on_space(struct peer_message *message)
 {
     const struct proto_space *space = message->payload;
 
+    take_full_domains(&space->full_domains);
     listener.policy.room = space->full ? ROOM_FULL : ROOM_THERE;
     msgid_set_floor(&listener.ids, space->floor_ms);
 }

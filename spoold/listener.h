@@ -50,7 +50,8 @@ struct listener_policy {
     struct listener_list *lists; /* by position in conf->domains */
     enum listener_room room;
     bool offers_tls;
-    uint64_t memory; /* held by content under way, of conf->memory */
+    uint64_t memory;         /* held by content under way, of conf->memory */
+    struct buf full_domains; /* names in lower case, a NUL behind each */
 };
 
 /* --- one message --------------------------------------------------------- */

@@ -306,6 +306,31 @@ find_domain(struct call *call, const struct addr *path)
     return is_listed(call, domain, path) ? domain : NULL;
 }
 
+/* Has the domain used its share of the spool? */
+static bool
+is_full(const struct listener_policy *policy, struct view domain)
+{
+    struct view rest = buf_view(&policy->full_domains);
+
+    while (rest.len > 0) {
+        size_t len = strlen(rest.data);
+
+        if (view_equal_nocase(domain, (struct view){rest.data, len}))
+            return true;
+        rest = view_skip(rest, len + 1);
+    }
+    return false;
+}
+
+static enum listener_next
+answer_full(struct call *call, struct view domain)
+{
+    why_set(call->why, 452, "4.3.1",
+            "the share of %.*s in the spool is used up, try again later",
+            (int)domain.len, domain.data);
+    return NEXT_COMMAND;
+}
+
 static enum listener_next
 on_rcpt(struct call *call)
 {
@@ -322,6 +347,8 @@ on_rcpt(struct call *call)
     if (domain == NULL)
         return NEXT_COMMAND;
     at = path->kind == ADDR_MAILBOX ? path->domain : domain->name;
+    if (is_full(call->policy, at))
+        return answer_full(call, domain->name);
     hash = address_hash(path->local, at);
     if (!transaction_has(transaction, path->local, at, hash)) {
         if (transaction->n_recipients >= call->policy->conf->recipients)

@@ -271,6 +271,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_REOPEN, replay_on_reopen},
     {PROTO_PAIRS, replay_key_on_pairs},
     {PROTO_DICTIONARY, sealing_on_dictionary},
+    {PROTO_TRAIN, replay_train_on_train},
 };
 
 const struct role_entry replay_role = {

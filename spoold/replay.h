@@ -285,6 +285,12 @@ void replay_outcome_results(struct replay_job *job);
 /* Events and counters of what was decided; after the store recorded it. */
 void replay_outcome_tell(const struct replay_job *job);
 
+/* --- replay_train.c --------------------------------------------------------
+ */
+
+struct peer_message;
+void replay_train_on_train(struct peer_message *message);
+
 /* --- replay_key.c ----------------------------------------------------------
  */
 

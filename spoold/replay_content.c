@@ -104,7 +104,7 @@ check_whole(struct replay_content *content, struct why *why)
         return why_text(why, "content of %" PRIu64 " bytes, not %" PRIu64,
                         content->size, content->message->size);
     if (!view_equal(content->message->digest,
-                    (struct view){digest, sizeof(digest)}))
+                    (struct view){digest, MESSAGE_DIGEST}))
         return why_text(why, "content with another digest");
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "dictionary.h"
 #include "log.h"
 
 static struct {
@@ -11,11 +12,23 @@ static struct {
     struct seal_public public; /* in use, where it seals */
 } sealing;
 
+static void
+use_dictionary(uint64_t id, struct view bytes)
+{
+    struct why why;
+
+    if (body_use_dictionary(id, bytes, &why) != 0)
+        log_warn("dictionary %llu is not used: %s", (unsigned long long)id,
+                 why.text);
+}
+
 static struct seal_writer *
 the_writer(void)
 {
-    if (sealing.writer == NULL)
-        sealing.writer = seal_writer_new();
+    if (sealing.writer != NULL)
+        return sealing.writer;
+    sealing.writer = seal_writer_new();
+    use_dictionary(DICTIONARY_SHIPPED_ID, dictionary_shipped());
     return sealing.writer;
 }
 
@@ -46,11 +59,9 @@ void
 sealing_on_dictionary(struct peer_message *message)
 {
     const struct dictionary_row *row = message->payload;
-    struct why why;
 
-    if (body_use_dictionary(row->id, row->bytes, &why) != 0)
-        log_warn("dictionary %llu is not used: %s", (unsigned long long)row->id,
-                 why.text);
+    the_writer(); /* or it would put the shipped one in its place */
+    use_dictionary(row->id, row->bytes);
 }
 
 struct body_writer *

@@ -44,7 +44,12 @@ static struct {
 static void
 space_tell(enum role role)
 {
-    peer_send(role, PROTO_SPACE, &store.space, -1);
+    struct proto_name names[STORE_SHARE_MAX];
+    struct proto_space space = store.space;
+
+    space.full_domains.items = names;
+    space.full_domains.count = store_share_list(names, STORE_SHARE_MAX);
+    peer_send(role, PROTO_SPACE, &space, -1);
 }
 
 static void
@@ -53,6 +58,13 @@ space_tell_all(void)
     space_tell(ROLE_LISTENER);
     space_tell(ROLE_REPLAY);
     space_tell(ROLE_CONTROL);
+}
+
+static void
+share_changed(void)
+{
+    if (store.space_known)
+        space_tell_all();
 }
 
 static void
@@ -76,7 +88,6 @@ space_event(bool full, uint64_t free_bytes)
     buf_free(&payload);
 }
 
-static void add_due(const struct db_later *rows, int n);
 static void due_set(uint64_t at_ms);
 
 /* Finished messages are kept for convenience only: room for new mail comes
@@ -86,7 +97,7 @@ space_make_room(void)
 {
     struct db_later *rows = mem_alloc(DUE_ROWS * sizeof(*rows));
 
-    add_due(rows, db_purges(store.db, rows, DUE_ROWS));
+    store_add_due(rows, db_purges(store.db, rows, DUE_ROWS));
     free(rows);
 }
 
@@ -128,8 +139,8 @@ due_done(enum role from, uint64_t call, uint64_t id, enum submit_result result,
         due_set((uint64_t)clock_wall_ms() + SPACE_CHECK_MS);
 }
 
-static void
-add_due(const struct db_later *rows, int n)
+void
+store_add_due(const struct db_later *rows, int n)
 {
     struct buf payload = {0};
     struct store_record record = {
@@ -172,7 +183,7 @@ due_check(void *arg)
     (void)arg;
     if (n < 0)
         log_warn("the table of what waits could not be read");
-    add_due(rows, n);
+    store_add_due(rows, n);
     free(rows);
     if (n == DUE_ROWS)
         due_set(now_ms + 1); /* more of them, after this batch */
@@ -212,6 +223,11 @@ store_on_submit(struct peer_message *message)
     if (store.space.full) {
         submit_done(message->from, message->call, submit->id, SUBMIT_FULL,
                     "free space is under the reserve", 0);
+        return;
+    }
+    if (message->from != ROLE_REPLAY && !store_share_takes(submit)) {
+        submit_done(message->from, message->call, submit->id, SUBMIT_FULL,
+                    "a domain has used its share of the spool", 0);
         return;
     }
     if (!store_keys_welcome(store.db, submit->data_key)) {
@@ -329,6 +345,29 @@ rekey_done(enum role from, uint64_t call, uint64_t id,
 }
 
 static void
+learn_done(enum role from, uint64_t call, uint64_t id,
+           enum submit_result result, const char *reason, uint64_t count)
+{
+    struct proto_done answer = {.done = result == SUBMIT_DONE,
+                                .text = view_of(reason)};
+
+    (void)id;
+    (void)count;
+    if (result == SUBMIT_DONE) {
+        store_learn_tell(store.db, ROLE_LISTENER);
+        store_learn_tell(store.db, ROLE_REPLAY);
+        store_learn_tell(store.db, ROLE_CONTROL);
+    }
+    peer_answer(from, call, PROTO_LEARNED, &answer);
+}
+
+static void
+store_on_learn(struct peer_message *message)
+{
+    add_plain(message, STORE_LEARN, learn_done);
+}
+
+static void
 store_on_rekey(struct peer_message *message)
 {
     add_plain(message, STORE_REKEY, rekey_done);
@@ -357,6 +396,7 @@ store_configure(const struct conf *conf)
 {
     store.reserve = conf->reserve;
     store.keep_ms = conf->keep_delivered_ms;
+    store_share_configure(conf);
     store_compact_configure(conf->reserve, conf->compact != 0);
     store_ledger_configure(conf);
 }
@@ -383,6 +423,7 @@ store_start(const struct conf *conf)
     store.due_timer = loop_timer_new(due_check, NULL);
     store.reap_timer = loop_timer_new(reap, NULL);
     space_check(NULL);
+    store_share_start(share_changed);
     due_check(NULL);
     loop_timer_set(store.reap_timer, REAP_MS);
     role_ready();
@@ -393,6 +434,9 @@ store_on_up(enum role role)
 {
     if (role == ROLE_REPLAY || role == ROLE_CONTROL)
         store_compact_tell_generation(role);
+    if (store.db != NULL &&
+        (role == ROLE_LISTENER || role == ROLE_REPLAY || role == ROLE_CONTROL))
+        store_learn_tell(store.db, role);
     if (store.space_known &&
         (role == ROLE_LISTENER || role == ROLE_REPLAY || role == ROLE_CONTROL))
         space_tell(role);
@@ -424,7 +468,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_RETRY, store_on_retry},   {PROTO_COMPACT, store_on_compact},
     {PROTO_SCRUB, store_on_scrub},   {PROTO_CHECK_POINT, store_on_check_point},
     {PROTO_STEER, store_on_steer},   {PROTO_PAIRS, store_on_pairs},
-    {PROTO_REKEY, store_on_rekey},
+    {PROTO_REKEY, store_on_rekey},   {PROTO_LEARN, store_on_learn},
 };
 
 const struct role_entry store_role = {

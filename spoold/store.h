@@ -16,19 +16,19 @@ struct peer_message;
 #include "seal.h"
 
 enum store_kind {
-    STORE_SUBMIT = 1,  /* payload: proto_submit */
-    STORE_OUTCOME = 2, /* proto_outcome */
-    STORE_HEALTH = 3,  /* target_health */
-    STORE_NOTE = 4,    /* ledger_entry */
-    STORE_RETRY = 5,   /* proto_ids */
-    STORE_DUE = 6,     /* store_due: rows of later whose time has come */
-    STORE_STEER = 7,   /* proto_steer; store_steer.c */
-    STORE_REKEY = 8,   /* proto_data_keys */
-    STORE_LEARN = 9,   /* dictionary_row */
+    STORE_SUBMIT = 1,      /* payload: proto_submit */
+    STORE_OUTCOME = 2,     /* proto_outcome */
+    STORE_HEALTH = 3,      /* target_health */
+    STORE_NOTE = 4,        /* ledger_entry */
+    STORE_RETRY = 5,       /* proto_ids */
+    STORE_DUE = 6,         /* store_due: rows of later whose time has come */
+    STORE_STEER = 7,       /* proto_steer; store_steer.c */
+    STORE_REKEY = 8,       /* proto_data_keys */
+    STORE_LEARN = 9,       /* dictionary_row */
     STORE_CHECKPOINT = 10, /* checkpoint; store_checkpoint.c */
-    STORE_CARRY = 11,  /* proto_ids: acceptances said again; the same file */
-    STORE_TRIM = 12,   /* store_trim: old entries go; the same file */
-    STORE_MEND = 13,   /* proto_mend; store_mend.c */
+    STORE_CARRY = 11, /* proto_ids: acceptances said again; the same file */
+    STORE_TRIM = 12,  /* store_trim: old entries go; the same file */
+    STORE_MEND = 13,  /* proto_mend; store_mend.c */
     STORE_KIND_MAX = STORE_MEND,
 };
 
@@ -176,6 +176,12 @@ enum apply_result store_refs_drop(struct store_apply *apply, uint64_t id,
  * touched by other hands, and at the end. */
 enum apply_result store_refs_flush(struct store_apply *apply);
 
+/* store_learn.c */
+enum apply_result store_apply_learn(struct store_apply *apply, uint64_t when_ms,
+                                    const struct dictionary_row *learned);
+/* Sends the dictionary in use, where it is not the shipped one. */
+void store_learn_tell(struct db *db, enum role role);
+
 /* store_keys.c */
 struct peer_message;
 void store_on_pairs(struct peer_message *message);
@@ -228,7 +234,8 @@ struct db *store_batch_db(void);
 uint64_t store_batch_floor_ms(void);
 bool store_batch_is_empty(void);
 
-/* --- store_compact.c, store_scrub.c ---------------------------------------- */
+/* --- store_compact.c, store_scrub.c ----------------------------------------
+ */
 
 void store_compact_init(struct db *db);
 void store_compact_configure(uint64_t reserve, bool automatic);
@@ -245,6 +252,23 @@ void store_on_compact(struct peer_message *message);
 void store_scrub_init(struct db *db);
 bool store_scrub_is_idle(void);
 void store_on_scrub(struct peer_message *message);
+
+/* --- store_share.c ------------------------------------------------------- */
+
+struct conf;
+void store_share_configure(const struct conf *conf);
+/* After store_batch_init; changed is called when the list is another. */
+void store_share_start(void (*changed)(void));
+/* The domains that have used their share; borrowed until the next turn. */
+#define STORE_SHARE_MAX 1000
+size_t store_share_list(struct proto_name *names, size_t max);
+/* Is there room for it in the shares of its recipients' domains? If so, it is
+ * counted. */
+bool store_share_takes(const struct proto_submit *submit);
+
+/* store.c: these rows of later are due now. */
+struct db_later;
+void store_add_due(const struct db_later *rows, int n);
 
 /* --- store_ledger.c ------------------------------------------------------ */
 

@@ -467,6 +467,14 @@ run_start(void)
     checkpoint_start();
 }
 
+/* A clock that was a day ahead must not keep the next one waiting. */
+static bool
+is_day_over(uint64_t now_ms)
+{
+    return now_ms >= ledger.last_ms + CHECKPOINT_MS ||
+           now_ms + CHECKPOINT_MS <= ledger.last_ms;
+}
+
 static void
 run_look(void *arg)
 {
@@ -479,7 +487,7 @@ run_look(void *arg)
     (void)arg;
     if (db_read_totals(store_batch_db(), &totals, &memory, &why) == 1)
         due = totals.seq >= ledger.last_seq + CHECKPOINT_EACH ||
-              (totals.seq > 0 && now_ms >= ledger.last_ms + CHECKPOINT_MS);
+              (totals.seq > 0 && is_day_over(now_ms));
     buf_free(&memory);
     if (due)
         run_start();
@@ -529,6 +537,30 @@ find_last(uint64_t seq)
     buf_free(&memory);
 }
 
+static bool
+note_time(void *arg, uint64_t seq, struct view value)
+{
+    struct ledger_entry entry;
+
+    (void)seq;
+    if (record_decode(&ledger_entry_record, view_skip(value, LEDGER_CHECK),
+                      &entry, NULL) == 0)
+        *(uint64_t *)arg = entry.when_ms;
+    return false;
+}
+
+/* The first checkpoint comes a day after the first entry. */
+static void
+find_first(void)
+{
+    struct why why;
+
+    ledger.last_ms = (uint64_t)clock_wall_ms();
+    if (db_read_ledger(store_batch_db(), 0, 1, note_time, &ledger.last_ms,
+                       &why) < 0)
+        log_warn("%s", why.text);
+}
+
 void
 store_ledger_configure(const struct conf *conf)
 {
@@ -548,7 +580,7 @@ store_ledger_start(const struct conf *conf)
     if (db_read_totals(store_batch_db(), &totals, &memory, &why) == 1)
         find_last(totals.seq);
     buf_free(&memory);
-    if (ledger.last_ms == 0) /* a day from the first start */
-        ledger.last_ms = (uint64_t)clock_wall_ms();
+    if (ledger.last_seq == 0)
+        find_first();
     loop_timer_set(ledger.look, LOOK_MS);
 }

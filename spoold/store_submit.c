@@ -139,7 +139,7 @@ copy_content(struct store_apply *apply, uint64_t id, struct source *source,
         message->stored += piece.len;
     }
     body_digest_end(&sum, digest);
-    message->digest = (struct view){digest, BODY_DIGEST_LEN};
+    message->digest = (struct view){digest, MESSAGE_DIGEST};
     return more < 0 ? APPLY_UNDO : result;
 }
 
@@ -150,8 +150,7 @@ first_state(const struct delivery *wanted, const struct message *message)
 {
     struct delivery delivery = {.recipient = wanted->recipient,
                                 .target = wanted->target,
-                                .state = DELIVERY_READY,
-                                .changed_ms = message->arrived_ms};
+                                .state = DELIVERY_READY};
 
     if (message->origin != ORIGIN_IMPORT)
         return delivery;

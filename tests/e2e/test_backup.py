@@ -4,6 +4,7 @@
 daemon that runs, a store that is there already, keys that are missing."""
 
 import os
+import shutil
 import subprocess
 
 from spoold_test import (SpooldTest, Result, main, message, wait_for)
@@ -26,6 +27,12 @@ class BackupTest(SpooldTest):
                for n in range(count)]
         return daemon, ids
 
+    def elsewhere(self, daemon, **options):
+        """Another spool with a copy of the key file."""
+        other = self.configured(**options)
+        shutil.copy(daemon.path("spool.key"), other.path("spool.key"))
+        return other
+
     def backup(self, daemon):
         path = daemon.path("backup")
         result = daemon.ctl("backup", path)
@@ -46,7 +53,7 @@ class BackupTest(SpooldTest):
         self.assertIn(" backup bytes=", daemon.log())
         self.assertFalse(os.path.exists(path + ".part"))
 
-        other = self.configured()
+        other = self.elsewhere(daemon)
         result = self.restore(other, path)
         self.assertEqual(result.code, 0, result)
         self.assertIn("will be delivered again", result.text)
@@ -67,7 +74,7 @@ class BackupTest(SpooldTest):
         path = self.backup(daemon)
         with open(path, "rb") as file:
             whole = file.read()
-        other = self.configured()
+        other = self.elsewhere(daemon)
         cases = {"cut": (whole[:-1], "not a whole backup"),
                  "half": (whole[:len(whole) // 2], "not a whole backup"),
                  "short": (whole[4096:], "not a whole backup"),
@@ -146,7 +153,7 @@ class BackupTest(SpooldTest):
         self.assertEqual(ctl.returncode, 0)
         with open(daemon.path("backup"), "wb") as file:
             file.write(begin + rest)
-        other = self.configured()
+        other = self.elsewhere(daemon)
         result = self.restore(other, daemon.path("backup"))
         self.assertEqual(result.code, 0, result)
         other.start()
@@ -161,20 +168,17 @@ class BackupTest(SpooldTest):
         self.assertEqual(full.code, 1)
 
     def test_the_keys_are_missing(self):
-        daemon, ids = self.filled(3, store={"seal": True})
+        daemon, ids = self.filled(3)
         contents = self.contents(daemon, ids)
         path = self.backup(daemon)
-        other = self.configured(store={"seal": True})
+        other = self.configured()
         result = self.restore(other, path)
         self.assertEqual(result.code, 1)
         self.assertIn("needs the key pair", result.err)
-        with open(daemon.path("spool.key"), "rb") as key:
-            secret = key.read()
-        with open(other.path("spool.key"), "wb") as file:
-            file.write(secret)
-        os.chmod(other.path("spool.key"), 0o600)
-        result = self.restore(other, path)
-        self.assertEqual(result.code, 0, result)
+        self.assertFalse(os.path.exists(
+            os.path.join(other.spool, "data.mdb")))
+        self.assertEqual(self.restore(other, path, "--force").code, 0)
+        shutil.copy(daemon.path("spool.key"), other.path("spool.key"))
         other.start()
         self.assertEqual(self.contents(other, other.held()), contents)
 

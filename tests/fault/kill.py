@@ -4,8 +4,9 @@
 
 Clients send without pause, a target takes mail (most of the time), and
 processes die. At the end, and after each start in between: every message
-that was answered 250 is held or was delivered; a message came twice only
-where its first delivery was under way when something died.
+that was answered 250 is held or was delivered, and the audit is clean; a
+message came twice only where its first delivery was under way when something
+died. Old entries of the ledger go all the while.
 
 KILLS says how many (200), KILL_SEED repeats a run: the seed is printed.
 """
@@ -83,7 +84,8 @@ class KillTest(SpooldTest):
               file=sys.stderr, flush=True)
         self.rng = random.Random(SEED)
         daemon = self.daemon(targets={"office": {"connections": 4}},
-                             limit={"errors": 1000})
+                             limit={"errors": 1000},
+                             store={"keep-ledger": "2s"})
         self.kills = []  # (when, what)
         self.cuts = []   # when the target went away
         stop = threading.Event()
@@ -96,6 +98,7 @@ class KillTest(SpooldTest):
                 self.life(daemon)
                 daemon.start()
                 self.check_list(daemon, loads)
+                self.check_audit(daemon)
         finally:
             stop.set()
             for load in loads:
@@ -148,6 +151,15 @@ class KillTest(SpooldTest):
                 .split(" id ")[1][:13] for t in daemon.sink.delivered}
         self.assertEqual(missing - came, set())
 
+    def check_audit(self, daemon):
+        """All that was accepted has its end or is here; and then the ledger
+        is signed and shortened, which the next death may cut short."""
+        result = daemon.ctl("--json", "audit", "--content")
+        self.assertEqual(result.code, 0, result)
+        self.shorten = threading.Thread(target=daemon.ctl,
+                                        args=("checkpoint",))
+        self.shorten.start()
+
     def settle(self, daemon):
         daemon.sink.on = {}
         wait_for(lambda: daemon.ctl("--json", "status").code == 0)
@@ -155,6 +167,8 @@ class KillTest(SpooldTest):
                  "the end of the drain", 60)
 
     def check_end(self, daemon, loads):
+        self.check_audit(daemon)
+        self.shorten.join()
         acknowledged = {n for load in loads for n in load.acknowledged}
         deaths = self.cuts + [at for at, what in self.kills
                               if what in ("all", "replay", "store")]

@@ -298,7 +298,7 @@ class Spool:
         if len(pieces) != row.get("pieces", 0):
             raise Damaged("%d pieces" % len(pieces))
         digest = hashlib.blake2b(b"".join(pieces), digest_size=32).digest()
-        if digest != row["digest"]:
+        if digest[:16] != row["digest"]:
             raise Damaged("content of %s was changed" % print_id(row["id"]))
         key = self.message_key(row) if row.get("key") else None
         plain = [self.plain(row, key, n, piece, n + 1 == len(pieces))
@@ -317,6 +317,8 @@ class Spool:
             raise Damaged("a piece that should be sealed")
         if piece[:1] == b"0":
             return piece[1:]
+        if piece[:1] == b"Z":
+            piece = b"z\x28\xb5\x2f\xfd" + piece[1:]
         if piece[:1] != b"z":
             raise Damaged("a piece of form %r" % piece[:1])
         frame = piece[1:]

@@ -72,9 +72,9 @@ layer_of() {
         echo 1 ;;
     body | conf | conf_* | ctl | ctl_table | dsn | event | event_line | \
         event_table | frame | message | msgid | proto | proto_table | \
-        recipients | record)
+        recipients | record | sieve)
         echo 2 ;;
-    db | db_* | query)
+    db | db_* | ledger_balance | ledger_chain | query | query_*)
         echo 3 ;;
     *) echo unknown ;;
     esac

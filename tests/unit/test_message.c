@@ -56,20 +56,21 @@ test_tags(void **state)
 static void
 test_states(void **state)
 {
-    static const char *const names[] = {"ready",    "later",   "delivered",
-                                        "returned", "expired", "dropped"};
+    static const char *const names[] = {
+        "ready",   "later",   "delivered", "returned",
+        "expired", "dropped", "on-hold",   "discarded"};
 
     (void)state;
-    for (uint64_t s = 1; s <= 6; s++) {
+    for (uint64_t s = 1; s <= DELIVERY_STATE_MAX; s++) {
         assert_string_equal(delivery_state_name(s), names[s - 1]);
         assert_int_equal(delivery_state_by_name(view_of(names[s - 1])), s);
-        assert_int_equal(delivery_is_open(s), s <= 2);
+        assert_int_equal(delivery_is_open(s), s <= 2 || s == 7);
     }
     assert_int_equal(delivery_state_by_name(VIEW("Later")), DELIVERY_LATER);
     assert_int_equal(delivery_state_by_name(VIEW("")), 0);
     assert_int_equal(delivery_state_by_name(VIEW("lat")), 0);
     assert_string_equal(delivery_state_name(0), "unknown");
-    assert_string_equal(delivery_state_name(7), "unknown");
+    assert_string_equal(delivery_state_name(DELIVERY_STATE_MAX + 1), "unknown");
     assert_string_equal(delivery_state_name(UINT64_MAX), "unknown");
     assert_string_equal(target_state_name(TARGET_UP), "up");
     assert_string_equal(target_state_name(TARGET_DOWN), "down");

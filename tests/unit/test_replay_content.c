@@ -30,6 +30,17 @@ replay_db(void)
     return store;
 }
 
+static struct seal_key seal; /* data_key 0: not sealed */
+
+int
+replay_key_of(const struct message *message, char key[SEAL_KEY],
+              struct why *why)
+{
+    (void)why;
+    memcpy(key, seal.bytes, SEAL_KEY);
+    return message->key != 0;
+}
+
 static int
 setup(void **state)
 {
@@ -65,7 +76,7 @@ static char digest[BODY_DIGEST_LEN];
 static void
 keep(struct view content, struct replay_job *job)
 {
-    struct body_writer *writer = body_writer_new(3, SIZE_MAX, NULL, 1);
+    struct body_writer *writer = body_writer_new(3, SIZE_MAX, &seal, ID);
     struct body_digest *sum = body_digest_new();
     struct message *message = &job->message.message;
     struct view file, piece;
@@ -85,7 +96,8 @@ keep(struct view content, struct replay_job *job)
     }
     assert_int_equal(db_commit(&txn, &why), DB_OK);
     body_digest_end(&sum, digest);
-    message->digest = (struct view){digest, sizeof(digest)};
+    message->digest = (struct view){digest, MESSAGE_DIGEST};
+    message->key = seal.data_key;
     message->size = content.len;
     body_writer_free(&writer);
 }
@@ -234,10 +246,20 @@ test_header(void **state)
 
     (void)state;
     keep(VIEW("A: 1\r\nB: 2\r\n\r\nbody\r\n"), &job);
-    assert_int_equal(replay_content_header(ID, &header, &why), 0);
+    assert_int_equal(replay_content_header(ID, &job.message.message, &header, &why), 0);
     assert_true(view_equal(buf_view(&header), VIEW("A: 1\r\nB: 2\r\n")));
-    assert_int_equal(replay_content_header(ID + 1, &header, &why), -1);
+    assert_int_equal(replay_content_header(ID + 1, &job.message.message, &header, &why), -1);
     buf_free(&header);
+}
+
+/* The same with every piece sealed. */
+static void
+test_sealed(void **state)
+{
+    seal = (struct seal_key){.data_key = 5, .bytes = {1, 2, 3}};
+    test_whole(state);
+    test_broken(state);
+    seal = (struct seal_key){0};
 }
 
 int
@@ -247,6 +269,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_header, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sealed, setup, teardown),
     };
 
     return cmocka_run_group_tests_name("replay_content", tests, NULL, NULL);

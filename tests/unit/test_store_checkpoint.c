@@ -275,7 +275,7 @@ see_entry(void *arg, uint64_t seq, struct view value)
         snprintf(seen->text, sizeof(seen->text), "%.*s", (int)entry.text.len,
                  entry.text.data);
         if (entry.id != 0 && entry.n == 0)
-            assert_int_equal(entry.digest.len, 32);
+            assert_int_equal(entry.digest.len, MESSAGE_DIGEST);
     }
     ledger_balance_add(seen->balance, seq, &entry);
     return true;

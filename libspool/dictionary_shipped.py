@@ -1,0 +1,434 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""How dictionary_shipped.bin was made.
+
+    libspool/dictionary_shipped.py >dictionary.bin
+
+It is not made anew by a build: what was compressed with it must be readable
+for ever, and another zstd may make other bytes. A better one gets another id.
+
+Everything in it was written for this purpose: how mail programs and servers
+spell header fields, the usual parts of HTML mail, and common words of a few
+languages. What is worth most stands last (zstd(1)).
+"""
+
+import ctypes
+import ctypes.util
+import sys
+
+ENGLISH = """
+the and for that you this with have not are from your was but can they will
+all one there their what about which when who would more some been were out
+into than them then other could only its also over new these any may after
+most people time first two how our because such where through between being
+should many those very each just now even made make like use used using work
+well way need want know think good right still here back going take come see
+get got say said does did don't can't won't isn't it's I'm I've I'll that's
+you're you'll you've we're we'll they're there's what's let's didn't doesn't
+wasn't couldn't wouldn't shouldn't please thanks thank regards best sincerely
+hello dear hi everyone team sir madam message email mail address list click
+link free offer today order price money business company internet service
+information available account number contact phone online web site website
+receive send sent write reply forward subject following below attached file
+files version system software program computer windows linux server network
+problem question answer help support update change changes date day week
+month year years monday tuesday wednesday thursday friday saturday sunday
+january february march april june july august september october november
+december morning tomorrow yesterday tonight meeting project report document
+customer customers payment invoice credit card bank credit product products
+security password privacy policy unsubscribe subscribe subscription removed
+mailing newsletter confirm confirmation registration register member members
+without within during before again against another around away because become
+believe better both call called case certain different down every example fact
+find found few given government great group hand hard high however important
+interest keep kind large last later least left less life little live local long
+look looking lot man matter might much must never next night nothing number off
+often old open order others own part place point possible power probably
+provide public put question quite rather read real really reason result run
+same seems several show side simply since small so something state story sure
+system tell themselves things thought three together too took toward trying
+under understand until up upon us usually via view want water week went while
+whole why word words world wrote yes yet
+""".split()
+
+PHRASES = """
+If you have any questions, please do not hesitate to contact us.
+Please let me know if you have any questions.
+Thank you for your message.
+Thank you very much for your help.
+Thanks in advance,
+Best regards,
+Kind regards,
+With kind regards,
+Sincerely yours,
+Looking forward to hearing from you.
+Please find attached the document
+as well as the
+at the end of the
+at the same time
+one of the most
+in order to be able to
+on the other hand,
+it is possible to
+there is no need to
+I don't think that
+I would like to
+you will be able to
+To unsubscribe from this list, send an email to
+To be removed from our mailing list, click here
+If you no longer wish to receive these emails, please
+You are receiving this email because you
+This message was sent to
+This email and any attachments are confidential and intended solely for the use of the individual to whom it is addressed.
+If you are not the intended recipient, please notify the sender and delete this message.
+This is an automatically generated message, please do not reply.
+View this email in your browser
+All rights reserved. Copyright (c)
+Terms and conditions | Privacy policy | Unsubscribe
+Click here to
+for more information, visit our web site at http://www.
+Do you want to
+you can find more information at https://www.
+Sent from my iPhone
+Sent from my phone
+-----Original Message-----
+-------- Forwarded Message --------
+---------- Forwarded message ----------
+Begin forwarded message:
+On Mon, Jan 1, 2024 at 10:00 AM
+ wrote:
+> On Tue, 
+>> >>> > > > >> 
+Mit freundlichen Gr=C3=BC=C3=9Fen
+Mit freundlichen Grüßen
+Sehr geehrte Damen und Herren,
+vielen Dank für Ihre Nachricht.
+Viele Grüße
+Guten Tag,
+bitte beachten Sie, dass
+Wir freuen uns auf Ihre Antwort.
+Diese E-Mail wurde automatisch erstellt. Bitte antworten Sie nicht auf diese Nachricht.
+Am Montag, den 1. Januar 2024 um 10:00 Uhr schrieb
+und der die das ist nicht mit auf für von dem den des ein eine einer eines sich auch werden wird haben hat sind war
+Bonjour, Cordialement, Bien cordialement, Merci beaucoup
+Nous vous remercions de votre message.
+Veuillez trouver ci-joint
+pour vous désabonner, cliquez ici
+les des une est dans pour que qui sur pas avec vous nous votre notre cette plus sont
+Hola, Estimado señor, Saludos cordiales, Muchas gracias
+los las una que del para con por más esta este como pero sus sobre también todo
+Buongiorno, Cordiali saluti, Grazie mille
+Met vriendelijke groet,
+""".strip("\n").split("\n")
+
+HTML = """
+<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
+<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.0 Transitional//EN">
+<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN" "http://www.w3.org/TR/html4/loose.dtd">
+<html xmlns="http://www.w3.org/1999/xhtml" xmlns:v="urn:schemas-microsoft-com:vml" xmlns:o="urn:schemas-microsoft-com:office:office">
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta http-equiv="Content-Type" content="text/html; charset=utf-8" />
+<META http-equiv=Content-Type content="text/html; charset=iso-8859-1">
+<META http-equiv=3DContent-Type content=3D"text/html; charset=3Diso-8859-1">
+<meta name="viewport" content="width=device-width, initial-scale=1.0" />
+<meta name="x-apple-disable-message-reformatting" />
+<META content="MSHTML 6.00.2600.0" name=GENERATOR>
+<title></title>
+<style type="text/css">
+@media only screen and (max-width: 600px) {
+  .container { width: 100% !important; }
+}
+body { margin: 0; padding: 0; background-color: #ffffff; font-family: Arial, Helvetica, sans-serif; font-size: 14px; line-height: 1.5; color: #333333; -webkit-text-size-adjust: 100%; -ms-text-size-adjust: 100%; }
+table, td { border-collapse: collapse; mso-table-lspace: 0pt; mso-table-rspace: 0pt; }
+img { border: 0; height: auto; line-height: 100%; outline: none; text-decoration: none; display: block; }
+a { color: #0066cc; text-decoration: underline; }
+p { margin: 0 0 10px 0; }
+</style>
+</head>
+<body bgcolor="#FFFFFF" text="#000000" link="#0000FF" vlink="#800080" leftmargin="0" topmargin="0" marginwidth="0" marginheight="0">
+<BODY bgColor=#ffffff>
+<table width="100%" border="0" cellspacing="0" cellpadding="0" align="center">
+<table role="presentation" border="0" cellpadding="0" cellspacing="0" width="600" style="border-collapse:collapse;">
+<TABLE cellSpacing=0 cellPadding=0 width="100%" border=0>
+<tr>
+<td align="center" valign="top" style="padding: 20px 0 20px 0;">
+<td align="left" style="font-family: Arial, Helvetica, sans-serif; font-size: 14px; color: #333333;">
+<td width="50%" bgcolor="#FFFFFF" height="20">&nbsp;</td>
+</tr>
+</table>
+<TR><TD></TD></TR></TABLE>
+<font face="Arial, Helvetica, sans-serif" size="2" color="#000000"><b></b></font>
+<font face=3D"Arial" size=3D"2" color=3D"#000000">
+<FONT face=Arial size=2></FONT></DIV>
+<DIV><FONT face=3DArial size=3D2></FONT>&nbsp;</DIV>
+<FONT face="Verdana, Arial, Helvetica, sans-serif" size=2 color=#ff0000>
+<p align="center"><strong><span style="font-size: 12pt; font-family: Arial;"></span></strong></p>
+<p class="MsoNormal"><o:p>&nbsp;</o:p></p>
+<a href="http://www." target="_blank" style="color:#0066cc; text-decoration:none;"></a>
+<a href=3D"https://www.=
+<A href="http://www.
+<img src="http://www. width="1" height="1" border="0" alt="" style="display:block;" />
+<IMG src=3D"http://www.
+<div style="font-family:Calibri,Arial,Helvetica,sans-serif; font-size:12pt; color:rgb(0,0,0)"><br></div>
+<div dir="ltr"><br></div>
+<div class="gmail_quote"><blockquote class="gmail_quote" style="margin:0px 0px 0px 0.8ex;border-left:1px solid rgb(204,204,204);padding-left:1ex">
+<blockquote type="cite" cite="mid:
+<br><br>
+<BR>
+&nbsp;&nbsp;&nbsp;&nbsp; &amp; &copy; &quot; &#8217; &lt; &gt;
+<center><hr width="100%" size="1" noshade></center>
+<ul><li></li></ul>
+<h1></h1><h2></h2><b><i><u></u></i></b>
+<form method="post" action="http://www.
+<input type="text" name="email" size="20"> <input type="submit" value="Submit">
+</form>
+</body>
+</html>
+</BODY></HTML>
+""".strip("\n").split("\n")
+
+HEADERS = """
+Authentication-Results: mx.example.com; dkim=pass header.i=@example.com header.s=selector1 header.b=; spf=pass (mx.example.com: domain of bounce@example.com designates 192.0.2.1 as permitted sender) smtp.mailfrom=bounce@example.com; dmarc=pass (p=REJECT sp=REJECT dis=NONE) header.from=example.com
+ARC-Seal: i=1; a=rsa-sha256; t=1700000000; cv=none; d=google.com; s=arc-20240605; b=
+ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/relaxed; d=google.com; s=arc-20240605; h=mime-version:subject:message-id:date:from:to:dkim-signature; bh=
+ARC-Authentication-Results: i=1; mx.google.com; dkim=pass header.i=@
+DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.com; s=default; t=1700000000; h=from:from:reply-to:subject:subject:date:date:message-id:message-id:to:to:cc:mime-version:mime-version:content-type:content-type:content-transfer-encoding:list-id:list-unsubscribe:list-unsubscribe-post; bh=
+ h=From:To:Subject:Date:Message-ID:MIME-Version:Content-Type; b=
+Received-SPF: pass (mx.example.com: domain of example.com designates 192.0.2.1 as permitted sender) client-ip=192.0.2.1;
+X-Google-DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=1e100.net; s=20230601;
+X-Gm-Message-State: AOJu0Y
+X-Google-Smtp-Source: AGHT+I
+X-Received: by 2002:a05:6000:
+X-MS-Exchange-Organization-SCL: 
+X-MS-Exchange-CrossTenant-OriginalArrivalTime: 
+X-MS-Has-Attach: 
+X-MS-TNEF-Correlator: 
+X-Originating-IP: [192.0.2.1]
+X-OriginalArrivalTime: 01 Jan 2002 10:00:00.0000 (UTC) FILETIME=[
+X-Spam-Status: No, score=-1.9 required=5.0 tests=BAYES_00,DKIM_SIGNED,DKIM_VALID,HTML_MESSAGE,RCVD_IN_DNSWL_NONE,SPF_HELO_NONE,SPF_PASS autolearn=ham version=3.4.6
+X-Spam-Level: 
+X-Spam-Checker-Version: SpamAssassin 3.4.6
+X-Virus-Scanned: Debian amavisd-new at 
+X-Mailer: Microsoft Outlook Express 6.00.2600.0000
+X-Mailer: Microsoft Outlook 16.0
+X-Mailer: Apple Mail (2.3774.300.61.1.2)
+X-MimeOLE: Produced By Microsoft MimeOLE V6.00.2600.0000
+X-MSMail-Priority: Normal
+X-Priority: 3 (Normal)
+X-Priority: 1
+Importance: Normal
+Thread-Topic: 
+Thread-Index: Ac
+Accept-Language: en-US
+Content-Language: en-US
+User-Agent: Mozilla Thunderbird
+User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:102.0) Gecko/20100101 Thunderbird/102.0
+User-Agent: Mutt/1.5.21 (2010-09-15)
+Auto-Submitted: auto-generated
+Precedence: bulk
+Precedence: list
+X-Mailman-Version: 2.1.29
+X-BeenThere: 
+X-Beenthere: 
+X-Loop: 
+List-Id: <.lists.example.com>
+List-Help: <mailto:list-request@lists.example.com?subject=help>
+List-Post: <mailto:list@lists.example.com>
+List-Subscribe: <https://lists.example.com/mailman/listinfo/list>, <mailto:list-request@lists.example.com?subject=subscribe>
+List-Unsubscribe: <https://lists.example.com/mailman/options/list>, <mailto:list-request@lists.example.com?subject=unsubscribe>
+List-Unsubscribe-Post: List-Unsubscribe=One-Click
+List-Archive: <http://lists.example.com/pipermail/list/>
+Feedback-ID: 
+Errors-To: list-bounces@lists.example.com
+Errors-To: list-admin@
+Sender: owner-list@
+Sender: "list" <list-bounces@
+X-Sender: 
+X-Authentication-Warning: 
+Mailing-List: contact 
+Delivered-To: mailing list 
+Return-Path: <bounce-
+Return-Path: <
+Delivered-To: 
+Envelope-To: 
+X-Original-To: 
+Status: RO
+Content-Type: multipart/alternative; boundary="----=_NextPart_000_0000_01C20000.00000000"
+Content-Type: multipart/alternative; boundary="000000000000
+Content-Type: multipart/mixed; boundary="----=_Part_
+Content-Type: multipart/related; type="multipart/alternative"; boundary="_000_
+Content-Type: multipart/signed; micalg=pgp-sha1; protocol="application/pgp-signature"; boundary="
+Content-Type: multipart/report; report-type=delivery-status; boundary="
+Content-Type: text/calendar; charset="utf-8"; method=REQUEST
+Content-Type: application/octet-stream; name="
+Content-Type: application/pdf; name="
+Content-Type: image/jpeg; name="image001.jpg"
+Content-Type: image/png; name="
+Content-Type: application/pgp-signature
+Content-Disposition: attachment; filename="
+Content-Disposition: inline
+Content-ID: <image001.png@01
+Content-Description: 
+------=_NextPart_000_0000_
+This is a multi-part message in MIME format.
+This is a multi-part message in MIME format.
+
+------=_NextPart_
+-----BEGIN PGP SIGNATURE-----
+-----END PGP SIGNATURE-----
+-----BEGIN PGP SIGNED MESSAGE-----
+Hash: SHA1
+Final-Recipient: rfc822; 
+Original-Recipient: rfc822;
+Action: failed
+Status: 5.1.1
+Remote-MTA: dns; 
+Diagnostic-Code: smtp; 550 5.1.1 
+Reporting-MTA: dns; 
+This is the mail system at host 
+I'm sorry to have to inform you that your message could not be delivered to one or more recipients.
+BEGIN:VCALENDAR
+METHOD:REQUEST
+PRODID:
+VERSION:2.0
+BEGIN:VEVENT
+DTSTART;TZID=
+DTEND;TZID=
+ORGANIZER;CN=
+ATTENDEE;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP=TRUE;CN=
+SUMMARY:
+LOCATION:
+END:VEVENT
+END:VCALENDAR
+""".strip("\n").split("\n")
+
+LAST = """
+Received: from mail-ed1-f41.google.com (mail-ed1-f41.google.com [209.85.208.41]) (using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)) (No client certificate requested) by
+Received: from localhost (localhost [127.0.0.1])
+ by localhost with IMAP (fetchmail-6.3.26) for <root@localhost> (single-drop);
+ by localhost with POP3 (fetchmail-5.9.0) for root@localhost (single-drop);
+Received: from smtp. (unknown [10.0.0.1])
+Received: by mail- (Postfix, from userid 1000) id 
+Received: (qmail 12345 invoked from network); 
+Received: (qmail 12345 invoked by uid 500); 
+Received: (from root@localhost) by 
+Received: from unknown (HELO mail) (192.168.0.1) by 
+Received: from [192.168.1.1] (helo=mail.) by mail. with esmtp (Exim 4.94.2) (envelope-from <
+ with esmtps (TLS1.3) tls TLS_AES_256_GCM_SHA384 (Exim 4.96)
+Received: from mail pickup service by hotmail.com with Microsoft SMTPSVC; 
+Received: from  by  with Microsoft SMTPSVC(5.0.2195.5329);
+Received: from  by  with Internet Mail Service (5.5.2653.19) id 
+Received: from DM6PR by  with Microsoft SMTP Server (version=TLS1_2, cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384) id 15.20.
+ (Postfix) with ESMTP id 
+ (Postfix) with ESMTPS id 
+ (Postfix) with SMTP id 
+ (8.11.6/8.11.6) with ESMTP id 
+ (8.9.3/8.9.3) with ESMTP id 
+ (8.12.1/8.12.1) with SMTP id 
+ (8.14.4/8.14.4/Debian-4) with ESMTP id 
+MIME-Version: 1.0 (Apple Message framework v
+Reply-To: 
+In-Reply-To: <
+References: <
+References: <
+    <
+Cc: 
+Date: Tue, 01 Jan 2002 12:00:00 -0500 (EST)
+Date: Wed, 02 Jan 2002 12:00:00 -0700 (PDT)
+Date: Thu, 03 Oct 2002 08:00:00 +0200
+Date: Fri, 06 Sep 2002 15:00:00 -0400 (EDT)
+Date: Sat, 07 Dec 2024 10:30:00 +0000 (UTC)
+Date: Sun, 08 Sep 2024 21:15:00 +0200 (CEST)
+Mon, 05 Feb 2024 19:45:00 -0800 (PST)
+Mon, 05 Aug 2024 09:15:00 +0100 (IST)
+Tue, 06 Nov 2001 17:25:00 +0000 (GMT)
+Wed, 07 May 2003 06:10:00 +0100 (BST)
+From: "
+Subject: Re: [
+Subject: =?utf-8?Q?
+Subject: =?UTF-8?B?
+Subject: =?iso-8859-1?Q?
+Subject: Fwd: 
+Subject: 
+Message-Id: <200
+Message-ID: <
+Message-ID: <CA+
+Message-ID: <000001c2
+To: undisclosed-recipients:;
+To: <
+MIME-Version: 1.0
+Mime-Version: 1.0
+Content-Type: text/html; charset="iso-8859-1"
+Content-Type: text/html; charset="utf-8"
+Content-Type: text/html; charset=UTF-8
+Content-Transfer-Encoding: base64
+Content-Transfer-Encoding: quoted-printable
+Content-Transfer-Encoding: 8bit
+Content-Type: text/plain; charset="utf-8"; format=flowed
+Content-Type: text/plain; charset="iso-8859-1"
+Content-Type: text/plain; charset="us-ascii"
+Content-Type: text/plain; charset=us-ascii
+Content-Type: text/plain; charset=utf-8
+Content-Type: text/plain; charset="UTF-8"
+Content-Transfer-Encoding: 7bit
+Received: from mail.example.com ([192.0.2.1])
+	by mx.example.org (spoold)
+	with ESMTPS id 0
+	for <
+""".strip("\n").split("\n")
+
+DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
+ID = 1  # DICTIONARY_SHIPPED_ID
+SAMPLE = 512  # the text in pieces: the frequencies come from these
+
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+
+
+def words():
+    """Words as they stand in text: in a line, and at the start of one."""
+    line = ""
+    for n, word in enumerate(ENGLISH):
+        word = word.capitalize() if n % 17 == 0 else word
+        if len(line) + len(word) > 70:
+            yield line
+            line = ""
+        line += word + (", " if n % 23 == 0 else ". " if n % 29 == 0 else " ")
+    yield line
+
+
+def main():
+    lines = list(words()) + PHRASES + HTML + HEADERS
+    for n, month in enumerate(MONTHS):
+        for zone in ("+0000", "-0700 (PDT)", "+0100", "-0400"):
+            lines.append(f"\tfor <>; {DAYS[n % 7]}, {n + 10} {month} 2002"
+                         f" {n + 8:02}:00:00 {zone}")
+        lines.append(f"; {DAYS[(n + 3) % 7]}, 0{n % 9 + 1} {month} 2024"
+                     f" 1{n % 10}:30:00 +0100 (CET)")
+    lines += LAST
+    sys.stdout.buffer.write(dictionary("\r\n".join(lines).encode()))
+
+
+class Params(ctypes.Structure):
+    _fields_ = [("level", ctypes.c_int), ("notify", ctypes.c_uint),
+                ("id", ctypes.c_uint)]
+
+
+def dictionary(text):
+    """The text behind the head zstd needs (ZDICT_finalizeDictionary)."""
+    lib = ctypes.CDLL(ctypes.util.find_library("zstd"))
+    make = lib.ZDICT_finalizeDictionary
+    make.restype = ctypes.c_size_t
+    sizes = [min(SAMPLE, len(text) - at)
+             for at in range(0, len(text), SAMPLE)]
+    out = ctypes.create_string_buffer(len(text) + 4096)
+    size = make(out, ctypes.c_size_t(len(out)), text,
+                ctypes.c_size_t(len(text)), text,
+                (ctypes.c_size_t * len(sizes))(*sizes),
+                ctypes.c_uint(len(sizes)), Params(3, 0, ID))
+    return out.raw[:size]
+
+
+if __name__ == "__main__":
+    main()
