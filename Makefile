@@ -198,6 +198,7 @@ UNIT_TESTS = \
     db_rows \
     ledger_balance \
     store_checkpoint \
+    control_audit \
     store_apply \
     store_refs \
     store_steer \
@@ -326,13 +327,17 @@ $(BUILD)/unit/test_%: $(BUILD)/obj/tests/unit/test_%.o $(LIBSPOOL)
 
 $(BUILD)/unit/test_listener_command: $(BUILD)/obj/spoold/listener_command.o
 $(BUILD)/unit/test_store_compact: $(BUILD)/obj/spoold/store_log.o
+$(BUILD)/unit/test_control_audit: $(addprefix $(BUILD)/obj/spoold/, \
+    control_audit_chain.o control_audit_rows.o)
+# It stands between the audit and what that reads.
+$(BUILD)/unit/test_control_audit: LDFLAGS += -Wl,--wrap=db_read_message
 # What applying records takes.
 OBJS_apply = $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
     store_delivery.o store_refs.o store_steer.o store_keys.o \
-    store_checkpoint.o)
+    store_checkpoint.o store_learn.o)
 $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer \
-    $(BUILD)/unit/test_store_checkpoint: \
+    $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \
     $(OBJS_apply)
 $(BUILD)/unit/test_replay_sched: $(BUILD)/obj/spoold/replay_sched.o
 $(BUILD)/unit/test_replay_content: $(BUILD)/obj/spoold/replay_content.o

@@ -301,6 +301,21 @@ body_finish(struct body_writer *writer, struct view *content, int *fd,
     return 0;
 }
 
+bool
+body_can_name(const struct body_writer *writer, size_t more)
+{
+    return writer->n == 0 && writer->raw.len + more <= BODY_PIECE_RAW;
+}
+
+void
+body_name(struct body_writer *writer, uint64_t id, size_t at, struct view bytes)
+{
+    if (writer->n > 0 || at + bytes.len > writer->raw.len)
+        bug("content that is named too late");
+    writer->id = id;
+    memcpy(writer->raw.data + at, bytes.data, bytes.len);
+}
+
 uint64_t
 body_written(const struct body_writer *writer)
 {

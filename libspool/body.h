@@ -52,6 +52,12 @@ int body_write(struct body_writer *writer, struct view bytes, struct why *why);
  * by the caller from now on. *len is its length. */
 int body_finish(struct body_writer *writer, struct view *content, int *fd,
                 uint64_t *len, struct why *why);
+/* The id the content is sealed for, where it was not known at first (0), and
+ * len bytes of content at offset at in its place. Only while body_can_name:
+ * the first piece is still open. */
+bool body_can_name(const struct body_writer *writer, size_t more);
+void body_name(struct body_writer *writer, uint64_t id, size_t at,
+               struct view bytes);
 uint64_t body_written(const struct body_writer *writer); /* content so far */
 /* The dictionary its pieces need, 0: none. For message.dictionary. */
 uint64_t body_dictionary(const struct body_writer *writer);

@@ -51,6 +51,90 @@ under understand until up upon us usually via view want water week went while
 whole why word words world wrote yes yet
 """.split()
 
+PROSE = """
+I have been thinking about this for some time, and I think that it would be a
+good idea to have a look at it before we make any changes. If there is anything
+else that you need from me, please let me know as soon as possible. I am not
+sure whether this is the right place to ask, but I have tried to find an answer
+and there does not seem to be one. It looks like the problem is that there are
+two different versions of the same file, and that one of them has not been
+updated since the beginning of the year. Does anyone know how to do this? Is
+there a way to make sure that it works for everybody, or is it something that
+has to be done by hand? As far as I know, there is nothing in the documentation
+about it. I would be very interested to hear what other people think about it.
+In my opinion, this is one of the most important things that we have to do, and
+it should have been done a long time ago. On the other hand, it does not make
+much of a difference to most of the people who are using it at the moment.
+That is exactly what I was trying to say. I could not agree more with what you
+said about it, but I do not believe that it is possible to do it that way. They
+have been working on it for the last couple of years, and it is still not ready.
+According to the report, the number of people who have been using the internet
+to buy things has more than doubled since last year, and most of them say that
+they would do it again. The company said on Monday that it would not be able to
+pay for it, and that the government should have known better. There is a lot of
+information on their web site, but it is not very easy to find what you are
+looking for. You can download the latest version of the software from our web
+site at no cost to you. You will need to have the following packages installed
+on your system before you can use it. When I try to run the program, I get the
+following error message, and then it stops. I am running version 2.4 on a
+machine with 256 MB of memory and a 20 GB hard disk. Has anybody else seen this
+problem? Any help would be greatly appreciated. Thank you very much for your
+time and attention. This is the second time that I have had to do this, and I
+would rather not have to do it again. If you want to be able to do that, you
+should use something like this instead, and then add the line to the end of the
+file. It should be noted that this is only an example, and that your results
+may be different. The first thing you should do is to check that the server is
+up and running, and that you can connect to it from your own computer. For those
+of you who do not know what this is about, here is a short description of what
+has happened so far. We would like to take this opportunity to thank you for
+your business and to let you know about our new products and services. You have
+received this message because you have subscribed to our mailing list or because
+you have visited one of our partner web sites. We respect your privacy and will
+never sell, rent or share your email address with anyone. If you would like to
+be removed from our list, please reply to this message with the word remove in
+the subject line, and you will not hear from us again. This offer is only
+available for a limited time, so act now and start saving money today. There is
+no obligation and no credit card is required. Simply fill out the form below and
+one of our representatives will contact you within 24 hours. Make money working
+from home, with no experience necessary. You can earn as much as you want every
+month, and all you need is a computer and a connection to the internet. Order
+now and get a second one absolutely free. We guarantee that you will be happy
+with your purchase, or we will give you your money back, no questions asked.
+Please be sure to include your name, address and telephone number. This program
+really works, and thousands of people all over the world are already using it.
+Your account has been created and is ready to use. Your order has been shipped
+and should arrive within the next few days. Please click on the link below to
+confirm your email address. If you did not ask for this, you can ignore this
+message. We have noticed that someone tried to sign in to your account from a
+new device. If this was you, there is nothing that you need to do. Your password
+will expire in three days. Your invoice for this month is attached. The payment
+is due by the end of the month. You are invited to a meeting that will be held
+on Thursday in the main conference room. Please find the agenda below and let me
+know if there is anything that should be added. The minutes of the last meeting
+have been sent to all of the members. I will be out of the office until Monday
+and will not be able to read my email. In urgent cases, please contact my
+colleague. What do you think about it? How are you doing? I hope that everything
+is going well with you and your family. It was great to see you the other day.
+See you next week. Have a nice day. Have a great weekend. I am looking forward to
+seeing you there. Let me know what you think. Just wanted to let you know that
+we have received your message and will get back to you shortly. As you can see
+from the above, there are still a few things that need to be done before the
+release. Some of these have been fixed in the current version, but others have
+not. This has been a problem for as long as I can remember. Of course, that does
+not mean that we should not try. At least that is what I have heard from a few
+people who have been there. In other words, it is up to you to decide whether or
+not you want to use it. There have been several reports of this, but nobody has
+been able to find out why it happens. It might be worth a try, though. At this
+point, I think we should wait and see what happens next. The rest of the world
+does not seem to care very much about it. Sorry for the late reply, I have been
+very busy with other things. Thanks again for all of your help with this.
+> I don't know if this is what you are looking for, but you could try it.
+> I think that you are right about that, but there is more to it than that.
+>> That would be the best way to do it, at least for the time being.
+> > What is the difference between these two, and which one should I use?
+> If you don't mind, I would like to know where you got that from.
+"""
+
 PHRASES = """
 If you have any questions, please do not hesitate to contact us.
 Please let me know if you have any questions.
@@ -226,6 +310,61 @@ Content-Language: en-US
 User-Agent: Mozilla Thunderbird
 User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:102.0) Gecko/20100101 Thunderbird/102.0
 User-Agent: Mutt/1.5.21 (2010-09-15)
+X-Mailer: Microsoft Outlook Express 5.50.4522.1200
+X-MimeOLE: Produced By Microsoft MimeOLE V5.50.4522.1200
+X-Mailer: Microsoft Outlook, Build 10.0.2616
+X-Mailer: Microsoft Outlook IMO, Build 9.0.2416 (9.0.2910.0)
+X-Mailer: QUALCOMM Windows Eudora Version 5.1
+X-Mailer: Internet Mail Service (5.5.2653.19)
+X-Mailer: Evolution/1.0.8
+X-Mailer: Ximian Evolution 1.0.5
+X-Mailer: KMail [version 1.3.2]
+User-Agent: KMail/1.4.3
+User-Agent: Microsoft-Entourage/10.1.0.2006
+User-Agent: Mozilla/5.0 (Windows; U; Windows NT 5.0; en-US; rv:1.1) Gecko/20020826
+User-Agent: Mutt/1.3.28i
+User-Agent: Mutt/1.4i
+X-Accept-Language: en-us, en
+X-Mailman-Version: 2.0.11
+Content-Disposition: inline
+Organization: 
+X-Operating-System: Linux 
+X-Url: http://www.
+X-Keywords: 
+X-Status: 
+Lines: 
+X-Message-Flag: 
+X-Msmail-Priority: Normal
+X-Priority: Normal
+X-Originating-Email: [
+X-Egroups-Return: 
+X-Yahoo-Profile: 
+X-Apparently-To: 
+List-Subscribe: <http://lists.example.com/listinfo/list>,
+    <mailto:list-request@example.com?subject=subscribe>
+List-Unsubscribe: <http://lists.example.com/mailman/listinfo/list>,
+    <mailto:list-request@lists.example.com?subject=unsubscribe>
+List-Id: A mailing list for users <list.example.com>
+List-Post: <mailto:list@example.com>
+List-Help: <mailto:list-request@example.com?subject=help>
+List-Archive: <http://www.example.com/mailman/private/list/>
+Errors-To: list-admin@example.com
+Sender: list-admin@example.com
+_______________________________________________
+list mailing list
+list@lists.example.com
+http://lists.example.com/mailman/listinfo/list
+https://lists.example.com/mailman/listinfo/list
+-------------------------------------------------------
+This sf.net email is sponsored by:
+To unsubscribe, e-mail: list-unsubscribe@example.com
+For additional commands, e-mail: list-help@example.com
+To unsubscribe from this group, send an email to:
+Your use of this service is subject to the terms of service at
+Do You Yahoo!?
+Join the world's largest e-mail service
+Version: GnuPG v1.0.7 (GNU/Linux)
+Comment: For info see http://www.gnupg.org
 Auto-Submitted: auto-generated
 Precedence: bulk
 Precedence: list
@@ -399,7 +538,8 @@ def words():
 
 
 def main():
-    lines = list(words()) + PHRASES + HTML + HEADERS
+    lines = (list(words()) + PHRASES + HTML +
+             PROSE.strip("\n").split("\n") + HEADERS)
     for n, month in enumerate(MONTHS):
         for zone in ("+0000", "-0700 (PDT)", "+0100", "-0400"):
             lines.append(f"\tfor <>; {DAYS[n % 7]}, {n + 10} {month} 2002"

@@ -78,10 +78,12 @@ struct listener_content {
     struct body_writer *writer; /* NULL once the message is refused */
     struct why refused;         /* code 0: not so far */
     struct seal_key key;        /* how it is sealed; without the key itself */
-    uint64_t id;
-    int64_t began_ms; /* wall time */
-    uint64_t size;    /* bytes of the client's, decoded */
-    uint64_t memory;  /* its share of the policy's */
+    uint64_t id; /* 0: not yet; the Received field has room for it */
+    size_t id_at;
+    int64_t began_ms;   /* wall time */
+    int64_t arrived_ms; /* the time of its id */
+    uint64_t size;      /* bytes of the client's, decoded */
+    uint64_t memory;    /* its share of the policy's */
 };
 
 /* --- one connection ------------------------------------------------------ */

@@ -79,19 +79,22 @@ write_received(struct listener_session *session)
     static struct buf field;
     struct listener_content *content = session->content;
     char id[MSGID_TEXT_MAX];
+    const char *at;
     struct header_trace trace = {
         .helo = view_of(session->helo),
         .client = view_of(session->address),
         .hostname = listener.policy.conf->hostname,
         .protocol = view_of(protocol(session)),
         .tls = view_of(io_tls_name(session->io)),
-        .id = view_of(msgid_print(content->id, id)),
+        .id = view_of(msgid_print(0, id)),
         .recipient = only_recipient(session->transaction),
         .when_ms = content->began_ms,
     };
 
     buf_reset(&field);
     header_received(&trace, &field);
+    at = memmem(field.data, field.len, id, MSGID_TEXT_LEN);
+    content->id_at = at != NULL ? (size_t)(at - field.data) : 0;
     if (body_write(content->writer, buf_view(&field), &content->refused) != 0)
         refuse(content);
 }
@@ -106,13 +109,27 @@ listener_data_begin(struct listener_session *session)
     dot_decoder_init(&content->dot);
     header_init(&content->header, conf->hostname);
     content->began_ms = clock_wall_ms();
-    content->id = msgid_next(&listener.ids, content->began_ms);
     content->writer =
         sealing_writer((int)conf->compression, PROTO_CONTENT_INLINE_MAX,
-                       content->id, (uint64_t)content->began_ms, &content->key);
+                       msgid_next(&listener.ids, content->began_ms),
+                       (uint64_t)content->began_ms, &content->key);
     set_memory(content, listener_command_memory(session->transaction->size));
     write_received(session);
     io_set_timeout(session->io, conf->data_timeout_ms);
+}
+
+/* A message gets its id when its content has come, or the first piece of it:
+ * so ids rise in the order in which messages reach the store, whose tables
+ * fill their pages then. */
+static void
+give_id(struct listener_content *content)
+{
+    char id[MSGID_TEXT_MAX];
+
+    content->arrived_ms = clock_wall_ms();
+    content->id = msgid_next(&listener.ids, content->arrived_ms);
+    body_name(content->writer, content->id, content->id_at,
+              view_of(msgid_print(content->id, id)));
 }
 
 /* --- the stream ---------------------------------------------------------- */
@@ -155,6 +172,8 @@ take(struct listener_content *content, struct view bytes)
     if (content->writer == NULL)
         return;
     header_scan(&content->header, bytes);
+    if (content->id == 0 && !body_can_name(content->writer, bytes.len))
+        give_id(content);
     if (check_limits(content) != 0 ||
         body_write(content->writer, bytes, &content->refused) != 0 ||
         check_memory(content) != 0)
@@ -282,7 +301,7 @@ submit(struct listener_session *session)
     const struct header *header = &content->header;
     struct proto_submit request = {.id = content->id};
     struct message message = {
-        .arrived_ms = (uint64_t)content->began_ms,
+        .arrived_ms = (uint64_t)content->arrived_ms,
         .origin = ORIGIN_SMTP,
         .flags = transaction->flags,
         .sender = transaction->sender,
@@ -328,8 +347,11 @@ data_end(struct listener_session *session, enum got got)
                 "a dot after a bare CR: its end would be in doubt");
         refuse(content);
     }
-    if (content->writer == NULL)
+    if (content->writer == NULL) {
         reply_refusal(session, &content->refused);
-    else
-        submit(session);
+        return;
+    }
+    if (content->id == 0)
+        give_id(content);
+    submit(session);
 }

@@ -3,134 +3,12 @@
  * Checkpoints, carried acceptances and the going of old entries: the rules
  * hold whatever is asked, and the accounts from the cut on are whole.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
 #include "bytes.h"
-#include "db_read.h"
 #include "event.h"
 #include "key_file.h"
 #include "ledger_balance.h"
 #include "seal.h"
-#include "store.h"
-
-#define T0    UINT64_C(1750000000000)
-#define ID(n) ((uint64_t)(n) << 21)
-
-struct fixture {
-    char dir[64];
-    struct db *db;
-    uint64_t count; /* of the last record */
-};
-
-static int
-setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    struct why why;
-
-    strcpy(f->dir, "/tmp/spoold-test-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->db = db_open_writer(f->dir, &why);
-    assert_non_null(f->db);
-    *state = f;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    static const char *const names[] = {"data.mdb", "lock.mdb"};
-    struct fixture *f = *state;
-    char path[128];
-
-    db_close(&f->db);
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof(path), "%s/%s", f->dir, names[i]);
-        unlink(path);
-    }
-    rmdir(f->dir);
-    free(f);
-    return 0;
-}
-
-static enum apply_result
-apply(struct fixture *f, enum store_kind kind, uint64_t keep_ms,
-      const struct record_type *type, const void *payload)
-{
-    struct buf bytes = {0};
-    struct store_record record = {
-        .kind = kind, .when_ms = T0, .keep_ms = keep_ms, .fd = -1};
-    struct store_apply apply = {0};
-    struct db_txn *txn;
-    struct why why;
-    enum apply_result result;
-
-    record_encode(type, payload, &bytes);
-    record.payload = buf_view(&bytes);
-    assert_int_equal(db_begin(f->db, &txn), DB_OK);
-    assert_int_equal(store_apply_begin(&apply, txn), APPLY_OK);
-    result = store_apply_record(&apply, &record);
-    f->count = apply.count;
-    if (result == APPLY_OK) {
-        assert_int_equal(store_apply_end(&apply), APPLY_OK);
-        assert_int_equal(db_commit(&txn, &why), DB_OK);
-    } else {
-        db_abort(&txn);
-    }
-    store_apply_free(&apply);
-    buf_free(&bytes);
-    return result;
-}
-
-/* A message with n recipients and one small piece. */
-static void
-submit(struct fixture *f, uint64_t id, size_t n)
-{
-    char content[4 + 6] = "\0\0\0\6"
-                          "0hello";
-    struct message message = {.arrived_ms = T0,
-                              .origin = ORIGIN_SMTP,
-                              .sender = VIEW("anna@client.example"),
-                              .flow = VIEW("client.example"),
-                              .size = 5};
-    struct delivery *deliveries = calloc(n, sizeof(*deliveries));
-    struct proto_submit payload = {.id = id,
-                                   .deliveries = {deliveries, n},
-                                   .content = {content, sizeof(content)},
-                                   .content_len = sizeof(content)};
-    struct buf row = {0};
-
-    for (size_t i = 0; i < n; i++)
-        deliveries[i] = (struct delivery){.recipient = VIEW("b@example.com"),
-                                          .target = VIEW("office")};
-    record_encode(&message_record, &message, &row);
-    payload.message = buf_view(&row);
-    assert_int_equal(apply(f, STORE_SUBMIT, 0, &proto_submit_record, &payload),
-                     APPLY_OK);
-    buf_free(&row);
-    free(deliveries);
-}
-
-static void
-deliver(struct fixture *f, uint64_t id, uint64_t n, uint64_t keep_ms)
-{
-    struct proto_result result = {
-        .n = n, .state = DELIVERY_DELIVERED, .code = 250, .reply = VIEW("ok")};
-    struct proto_outcome outcome = {
-        .id = id, .when_ms = T0, .results = {&result, 1}};
-
-    assert_int_equal(
-        apply(f, STORE_OUTCOME, keep_ms, &proto_outcome_record, &outcome),
-        APPLY_OK);
-}
+#include "store_fixture.h"
 
 static uint64_t
 last_entry(struct fixture *f)
@@ -155,7 +33,7 @@ checkpoint(struct fixture *f, uint64_t seq)
                              .public = {some, KEY_SIGN_PUBLIC},
                              .signature = {some, KEY_SIGNATURE}};
 
-    return apply(f, STORE_CHECKPOINT, 0, &checkpoint_record, &row);
+    return fixture_apply(f, STORE_CHECKPOINT, 0, &checkpoint_record, &row);
 }
 
 static enum apply_result
@@ -168,7 +46,7 @@ carry(struct fixture *f, const uint64_t *ids, size_t n, uint64_t up_to)
 
     for (size_t i = 0; i < n; i++)
         items[i].id = ids[i];
-    result = apply(f, STORE_CARRY, 0, &proto_ids_record, &payload);
+    result = fixture_apply(f, STORE_CARRY, 0, &proto_ids_record, &payload);
     free(items);
     return result;
 }
@@ -178,7 +56,7 @@ trim(struct fixture *f, uint64_t seq, uint64_t max)
 {
     struct store_trim payload = {seq, max};
 
-    return apply(f, STORE_TRIM, 0, &store_trim_record, &payload);
+    return fixture_apply(f, STORE_TRIM, 0, &store_trim_record, &payload);
 }
 
 static bool
@@ -219,7 +97,7 @@ test_checkpoint(void **state)
 {
     struct fixture *f = *state;
 
-    submit(f, ID(1), 1);
+    fixture_submit(f, ID(1), 1);
     assert_int_equal(checkpoint(f, 2), APPLY_REFUSED); /* not there yet */
     assert_int_equal(checkpoint(f, 0), APPLY_REFUSED);
     assert_int_equal(checkpoint(f, 1), APPLY_OK);
@@ -236,9 +114,10 @@ test_checkpoint_without_a_signature(void **state)
                              .head = {some, LEDGER_HASH},
                              .public = {some, KEY_SIGN_PUBLIC}};
 
-    submit(f, ID(1), 1);
-    assert_int_equal(apply(f, STORE_CHECKPOINT, 0, &checkpoint_record, &row),
-                     APPLY_REFUSED);
+    fixture_submit(f, ID(1), 1);
+    assert_int_equal(
+        fixture_apply(f, STORE_CHECKPOINT, 0, &checkpoint_record, &row),
+        APPLY_REFUSED);
     assert_int_equal(checkpoint_after(f, 0), 0);
 }
 
@@ -303,16 +182,16 @@ test_a_cut(void **state)
     struct seen seen;
     uint64_t cut;
 
-    submit(f, ID(1), 1);
-    submit(f, ID(2), 3);
-    submit(f, ID(3), 1);
-    submit(f, ID(4), 1);
-    deliver(f, ID(2), 1, 1000);
-    deliver(f, ID(3), 0, 1000); /* kept */
+    fixture_submit(f, ID(1), 1);
+    fixture_submit(f, ID(2), 3);
+    fixture_submit(f, ID(3), 1);
+    fixture_submit(f, ID(4), 1);
+    fixture_deliver(f, ID(2), 1, 1000);
+    fixture_deliver(f, ID(3), 0, 1000); /* kept */
     cut = last_entry(f);
     assert_int_equal(checkpoint(f, cut), APPLY_OK);
-    deliver(f, ID(4), 0, 0); /* gone before it would be carried */
-    submit(f, ID(5), 2);
+    fixture_deliver(f, ID(4), 0, 0); /* gone before it would be carried */
+    fixture_submit(f, ID(5), 2);
     assert_int_equal(carry(f, ids, 2, 0), APPLY_OK);
     assert_int_equal(f->count, 2);
     assert_int_equal(carry(f, ids + 2, 2, cut), APPLY_OK);
@@ -344,9 +223,9 @@ test_trim_needs_a_checkpoint(void **state)
 {
     struct fixture *f = *state;
 
-    submit(f, ID(1), 1);
-    submit(f, ID(2), 1);
-    submit(f, ID(3), 1);
+    fixture_submit(f, ID(1), 1);
+    fixture_submit(f, ID(2), 1);
+    fixture_submit(f, ID(3), 1);
     assert_int_equal(trim(f, 2, 100), APPLY_REFUSED);
     assert_int_equal(checkpoint(f, 2), APPLY_OK);
     assert_int_equal(trim(f, 1, 100), APPLY_REFUSED);
@@ -362,7 +241,7 @@ test_trim_in_portions(void **state)
     struct fixture *f = *state;
 
     for (uint64_t i = 1; i <= 10; i++)
-        submit(f, ID(i), 1);
+        fixture_submit(f, ID(i), 1);
     assert_int_equal(checkpoint(f, 3), APPLY_OK);
     assert_int_equal(checkpoint(f, 6), APPLY_OK);
     assert_int_equal(checkpoint(f, 9), APPLY_OK);
@@ -416,7 +295,8 @@ test_signed_bytes(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_checkpoint),
         TEST(test_checkpoint_without_a_signature),
