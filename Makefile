@@ -73,8 +73,10 @@ SRCS_libspool = \
     libspool/seal.c \
     libspool/key_file.c \
     libspool/dictionary.c \
+    libspool/body_pack.c \
     libspool/body.c \
     libspool/dsn.c \
+    libspool/domains.c \
     libspool/ledger_chain.c \
     libspool/ledger_balance.c \
     libspool/sieve.c \
@@ -85,6 +87,7 @@ SRCS_libspool = \
     libspool/db_sieve.c \
     libspool/db_read.c \
     libspool/db_read_rows.c \
+    libspool/db_migrate.c \
     libspool/db_copy.c \
     libspool/db_scrub.c \
     libspool/query.c \
@@ -196,6 +199,7 @@ UNIT_TESTS = \
     db \
     db_copy \
     db_rows \
+    db_migrate \
     ledger_balance \
     store_checkpoint \
     control_audit \

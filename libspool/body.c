@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The only file that knows zstd's compression (dictionary.c has the
- * training). One compression and one decompression context serve the whole
- * process (half a megabyte each, set up once): pieces are whole frames, so
- * writers can take turns with them.
+ * Content into pieces and back; body_pack.c has the compressor. One context
+ * for decompression serves the whole process.
  *
  * Content in clear is wiped where it ends: the process that faces the network
  * writes, and what it wrote must not be found in its memory later.
@@ -17,6 +15,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "body_pack.h"
 #include "bytes.h"
 #include "dictionary.h"
 #include "log.h"
@@ -79,74 +78,17 @@ raw_reserve(struct buf *raw, size_t more)
     *raw = grown;
 }
 
-/* --- compressing ---------------------------------------------------------- */
-
-static struct {
-    ZSTD_CCtx *context;
-    uint64_t id; /* of the dictionary, 0: none */
-    struct buf bytes;
-    ZSTD_CDict *dictionary; /* for level, made when first needed */
-    int level;
-} packer;
-
-int
-body_use_dictionary(uint64_t id, struct view bytes, struct why *why)
-{
-    if (bytes.len > 0 &&
-        ZSTD_getDictID_fromDict(bytes.data, bytes.len) != (unsigned)id)
-        return why_text(why, "not the dictionary it says it is");
-    ZSTD_freeCDict(packer.dictionary);
-    packer.dictionary = NULL;
-    buf_reset(&packer.bytes);
-    buf_add_view(&packer.bytes, bytes);
-    packer.id = bytes.len > 0 ? id : 0;
-    return 0;
-}
-
-static ZSTD_CDict *
-packer_dictionary(int level)
-{
-    if (packer.id == 0)
-        return NULL;
-    if (packer.dictionary == NULL || packer.level != level) {
-        ZSTD_freeCDict(packer.dictionary);
-        packer.dictionary =
-            ZSTD_createCDict(packer.bytes.data, packer.bytes.len, level);
-        packer.level = level;
-    }
-    return packer.dictionary;
-}
-
-/* The length of the frame, or zstd's error: also where there is no gain. */
-static size_t
-compress_piece(const struct body_writer *writer, const ZSTD_CDict *dictionary,
-               struct view raw, char *out, size_t room)
-{
-    ZSTD_CCtx *context = packer.context;
-
-    if (context == NULL) {
-        context = packer.context = ZSTD_createCCtx();
-        if (context == NULL)
-            fatal("out of memory for compression");
-    }
-    ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters);
-    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, writer->level);
-    /* A sealed piece needs no other check. */
-    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag,
-                           writer->key.data_key == 0);
-    if (dictionary != NULL)
-        ZSTD_CCtx_refCDict(context, dictionary);
-    return ZSTD_compress2(context, out, room, raw.data, raw.len);
-}
+/* --- writing -------------------------------------------------------------- */
 
 /* Appends the plain piece of raw. Headers, which a dictionary knows best, are
  * in the first piece. */
 static void
 pack_piece(struct body_writer *writer, struct view raw, struct buf *out)
 {
-    const ZSTD_CDict *dictionary = writer->n == 0 && writer->level > 0
-                                       ? packer_dictionary(writer->level)
-                                       : NULL;
+    struct body_pack how = {.level = writer->level,
+                            .dictionary = writer->n == 0,
+                            .sealed = writer->key.data_key != 0};
+    uint64_t dictionary = 0;
     size_t packed = 0;
     char *piece;
 
@@ -154,9 +96,9 @@ pack_piece(struct body_writer *writer, struct view raw, struct buf *out)
     piece = out->data + out->len;
     /* Room for one byte less than the content: no gain counts as failure. */
     if (writer->level > 0 && raw.len > 1)
-        packed = compress_piece(writer, dictionary, raw, piece + 1,
-                                MAGIC_BYTES + raw.len - 1);
-    if (packed <= MAGIC_BYTES || ZSTD_isError(packed)) {
+        packed = body_pack(&how, raw, piece + 1, MAGIC_BYTES + raw.len - 1,
+                           &dictionary);
+    if (packed <= MAGIC_BYTES) {
         piece[0] = FORM_RAW;
         packed = raw.len;
         memcpy(piece + 1, raw.data, packed);
@@ -164,13 +106,11 @@ pack_piece(struct body_writer *writer, struct view raw, struct buf *out)
         piece[0] = FORM_SHORT;
         packed -= MAGIC_BYTES;
         memmove(piece + 1, piece + 1 + MAGIC_BYTES, packed);
-        if (dictionary != NULL)
-            writer->dictionary = packer.id;
+        if (dictionary != 0)
+            writer->dictionary = dictionary;
     }
     out->len += 1 + packed;
 }
-
-/* --- writing -------------------------------------------------------------- */
 
 struct body_writer *
 body_writer_new(int level, size_t inline_max, const struct seal_key *key,
@@ -204,7 +144,8 @@ close_piece(struct body_writer *writer, bool last)
         buf_add_byte(&writer->file, FORM_SEALED);
         seal_piece(writer->key.bytes, writer->id, writer->n, last,
                    buf_view(&plain), &writer->file);
-        explicit_bzero(plain.data, plain.len);
+        /* The compressor may have been further than where it ended. */
+        explicit_bzero(plain.data, 1 + MAGIC_BYTES + writer->raw.len);
         buf_reset(&plain);
     }
     bytes_put32(writer->file.data + start,

@@ -12,8 +12,8 @@
  *     piece        a plain piece, or 's' and a sealed plain piece (seal.h)
  *     body file    for each piece: length (4 bytes, big-endian), piece
  *
- * The store copies pieces without looking inside. The only file that knows
- * zstd's compression (dictionary.c has the training).
+ * The store copies pieces without looking inside. Only body.c and
+ * body_pack.c know zstd's compression (dictionary.c has the training).
  */
 #ifndef SPOOL_BODY_H
 #define SPOOL_BODY_H

@@ -229,7 +229,7 @@ db_open_tables(struct db *db, MDB_txn *txn, unsigned flags, struct why *why)
     return 0;
 }
 
-/* What is there? 1: our format, 0: nothing yet, -1: not for us. */
+/* What is there? Its format, 0: nothing yet, -1: not for us. */
 static int
 check_format(struct db *db, struct why *why)
 {
@@ -256,7 +256,7 @@ check_format(struct db *db, struct why *why)
                  "use the newer version (nothing was changed)",
                  format, DB_FORMAT);
     } else {
-        found = 1;
+        found = (int)format;
     }
     mdb_txn_abort(txn);
     return found;
@@ -316,8 +316,24 @@ db_open_writer(const char *dir, struct why *why)
         drop_data(dir);
     if (db == NULL)
         return NULL;
+    db_rebuild_clear(db->dir);
     there = check_format(db, why);
+    if (there > 0 && there < DB_FORMAT) {
+        log_info("the store has format %d and is rewritten in format %d", there,
+                 DB_FORMAT);
+        return db_migrate(&db, dir, why) == 0 ? db_open_writer(dir, why) : NULL;
+    }
     if (there < 0 || create_tables(db, there == 0, why) != 0)
+        db_close(&db);
+    return db;
+}
+
+struct db *
+db_create(const char *dir, unsigned flags, struct why *why)
+{
+    struct db *db = db_open_env(dir, flags, why);
+
+    if (db != NULL && create_tables(db, true, why) != 0)
         db_close(&db);
     return db;
 }

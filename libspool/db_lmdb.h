@@ -141,6 +141,17 @@ db_view(MDB_val v)
 
 extern const struct record_type db_totals_record;
 
+/* db_migrate.c. Makes the store of format 1 one of DB_FORMAT; *old is closed in
+ * any case. -1: nothing was changed. */
+int db_migrate(struct db **old, const char *path, struct why *why);
+/* A new store beside that in dir (path is its path), to be filled, and put in
+ * its place; leftovers of one that was not finished are removed by clear. */
+struct db *db_rebuild_open(int dir, const char *path, struct why *why);
+int db_rebuild_install(int dir, struct db **fresh, struct why *why);
+void db_rebuild_clear(int dir);
+/* Makes a store in dir, which has none; flags as for mdb_env_open. */
+struct db *db_create(const char *dir, unsigned flags, struct why *why);
+
 /* Begins a question: the process's one read transaction, renewed. */
 int db_read_begin(struct db *db, MDB_txn **txn, struct why *why);
 void db_read_end(struct db *db);

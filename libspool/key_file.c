@@ -42,7 +42,7 @@ wipe_buf(struct buf *buf)
     buf_free(buf);
 }
 
-/* --- in memory ----------------------------------------------------------- */
+/* --- in memory ------------------------------------------------------------ */
 
 static struct key_file *
 key_file_empty(void)
@@ -160,8 +160,7 @@ key_pair_parse(struct view text, char id[SEAL_PAIR_ID])
     return len == SEAL_PAIR_ID ? 0 : -1;
 }
 
-/* --- signing ---------------------------------------------------------------
- */
+/* --- signing -------------------------------------------------------------- */
 
 void
 key_file_sign(const struct key_file *file, struct view bytes,
@@ -186,8 +185,7 @@ key_verify(struct view public, struct view bytes, struct view signature)
                                        (const unsigned char *)public.data) == 0;
 }
 
-/* --- parsing ---------------------------------------------------------------
- */
+/* --- parsing -------------------------------------------------------------- */
 
 /* The words of a line; a "#" begins a comment. */
 static size_t
@@ -329,8 +327,7 @@ parse_lines(struct key_file *file, struct view text, struct why *why)
     return 0;
 }
 
-/* --- locked ----------------------------------------------------------------
- */
+/* --- locked --------------------------------------------------------------- */
 
 #define BOX_EXTRA (crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES)
 
@@ -434,8 +431,7 @@ key_file_parse(struct view text, const char *passphrase, struct why *why)
     return file;
 }
 
-/* --- printing --------------------------------------------------------------
- */
+/* --- printing ------------------------------------------------------------- */
 
 static void
 print_base64(const char *bytes, size_t len, struct buf *out)
@@ -522,8 +518,7 @@ key_file_print(const struct key_file *file, struct buf *out)
     wipe_buf(&plain);
 }
 
-/* --- on disk ---------------------------------------------------------------
- */
+/* --- on disk -------------------------------------------------------------- */
 
 struct key_file *
 key_file_load(const char *path, const char *passphrase, struct why *why)
@@ -598,16 +593,19 @@ sync_directory(const char *path)
     return rc;
 }
 
-int
-key_file_save(const struct key_file *file, const char *path, struct why *why)
+/* Saves to path, which is not a link. errno says what went wrong. */
+static int
+save_at(const struct key_file *file, const char *path)
 {
     char fresh[PATH_MAX];
     struct buf text = {0};
     struct stat st;
     int old = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    int fd = -1, rc = -1;
+    int fd = -1, rc = -1, error;
 
-    if (snprintf(fresh, sizeof(fresh), "%s.new", path) < (int)sizeof(fresh)) {
+    if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh)) {
+        errno = ENAMETOOLONG;
+    } else {
         unlink(fresh);
         fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     }
@@ -619,8 +617,7 @@ key_file_save(const struct key_file *file, const char *path, struct why *why)
         write_whole(fd, buf_view(&text)) == 0 && rename(fresh, path) == 0 &&
         sync_directory(path) == 0)
         rc = 0;
-    if (rc != 0)
-        why_text(why, "%s: %s", path, strerror(errno));
+    error = errno;
     if (rc != 0 && fd >= 0)
         unlink(fresh);
     else if (old >= 0)
@@ -630,5 +627,18 @@ key_file_save(const struct key_file *file, const char *path, struct why *why)
     if (fd >= 0)
         close(fd);
     wipe_buf(&text);
+    errno = error;
+    return rc;
+}
+
+int
+key_file_save(const struct key_file *file, const char *path, struct why *why)
+{
+    char *real = realpath(path, NULL); /* NULL: it is not there yet */
+    int rc = save_at(file, real != NULL ? real : path);
+
+    if (rc != 0)
+        why_text(why, "%s: %s", path, strerror(errno));
+    free(real);
     return rc;
 }

@@ -62,9 +62,10 @@ void key_file_free(struct key_file **file);
 /* Reads path. */
 struct key_file *key_file_load(const char *path, const char *passphrase,
                                struct why *why);
-/* Writes path anew: a file beside it, synced, renamed over it, mode 0600; the
- * bytes of the old file are written over first where it has no other name.
- * -1: the old file is still there, whole. */
+/* Writes path (or what it is a link to) anew: a file beside it, synced,
+ * renamed over it, mode 0600; then the bytes of the old file are written over
+ * where it has no other name. -1: the old file is still there, whole; or the
+ * new one where only the last sync, of the directory, failed. */
 int key_file_save(const struct key_file *file, const char *path,
                   struct why *why);
 

@@ -59,10 +59,13 @@ seal_pair_of(struct seal_pair *pair, const char secret[SEAL_SECRET])
     seal_public_id(pair->public.key, pair->public.id);
 }
 
-/* --- the chain ---------------------------------------------------------------
- */
+/* --- the chain ------------------------------------------------------------ */
 
-/* out = BLAKE2b-256(key, text); out may be key. */
+/* More than BLAKE2b has on the stack. */
+#define STACK_BYTES 4096
+
+/* out = BLAKE2b-256(key, text); out may be key, which is then gone: the hash
+ * leaves its key on the stack. */
 static void
 derive(const char key[SEAL_KEY], struct view text, char out[SEAL_KEY])
 {
@@ -72,6 +75,7 @@ derive(const char key[SEAL_KEY], struct view text, char out[SEAL_KEY])
                        text.len, (const unsigned char *)key, SEAL_KEY);
     memcpy(out, hash, SEAL_KEY);
     sodium_memzero(hash, sizeof(hash));
+    sodium_stackzero(STACK_BYTES);
 }
 
 /* The key of the message at this step of the chain. */
@@ -88,8 +92,7 @@ seal_key_wipe(struct seal_key *key)
     sodium_memzero(key, sizeof(*key));
 }
 
-/* --- who writes
- * ---------------------------------------------------------------- */
+/* --- who writes ----------------------------------------------------------- */
 
 struct pending {
     uint64_t id; /* 0: free */
@@ -249,8 +252,7 @@ seal_writer_free(struct seal_writer **writer)
     *writer = NULL;
 }
 
-/* --- who reads
- * ------------------------------------------------------------------- */
+/* --- who reads ------------------------------------------------------------ */
 
 /* A data key that was opened, with the place in its chain that was needed
  * last: messages are mostly read in the order they came. */
@@ -406,8 +408,7 @@ seal_reader_free(struct seal_reader **reader)
     *reader = NULL;
 }
 
-/* --- pieces
- * ------------------------------------------------------------------------ */
+/* --- pieces --------------------------------------------------------------- */
 
 #define PLACE_BYTES 17
 

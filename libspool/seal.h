@@ -120,8 +120,7 @@ int seal_reader_reseal(struct seal_reader *reader,
                        struct why *why);
 void seal_reader_free(struct seal_reader **reader);
 
-/* --- pieces ----------------------------------------------------------------
- */
+/* --- pieces --------------------------------------------------------------- */
 
 /* Appends plain, sealed, to out. */
 void seal_piece(const char key[SEAL_KEY], uint64_t id, uint64_t n, bool last,

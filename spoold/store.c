@@ -344,6 +344,27 @@ rekey_done(enum role from, uint64_t call, uint64_t id,
     peer_answer(from, call, PROTO_REKEYED, &answer);
 }
 
+/* Sends the dictionary in use, where it is not the shipped one. */
+static void
+learn_tell(enum role role)
+{
+    struct buf memory = {0};
+    struct dictionary_row row;
+    struct why why;
+    uint64_t id = 0;
+    int found;
+
+    while ((found = db_read_dictionary_after(store_batch_db(), id, &row,
+                                             &memory, &why)) == 1) {
+        id = row.id;
+        if (!row.retired)
+            peer_send(role, PROTO_DICTIONARY, &row, -1);
+    }
+    if (found < 0)
+        log_warn("%s: see spoolctl check", why.text);
+    buf_free(&memory);
+}
+
 static void
 learn_done(enum role from, uint64_t call, uint64_t id,
            enum submit_result result, const char *reason, uint64_t count)
@@ -354,9 +375,9 @@ learn_done(enum role from, uint64_t call, uint64_t id,
     (void)id;
     (void)count;
     if (result == SUBMIT_DONE) {
-        store_learn_tell(store.db, ROLE_LISTENER);
-        store_learn_tell(store.db, ROLE_REPLAY);
-        store_learn_tell(store.db, ROLE_CONTROL);
+        learn_tell(ROLE_LISTENER);
+        learn_tell(ROLE_REPLAY);
+        learn_tell(ROLE_CONTROL);
     }
     peer_answer(from, call, PROTO_LEARNED, &answer);
 }
@@ -436,7 +457,7 @@ store_on_up(enum role role)
         store_compact_tell_generation(role);
     if (store.db != NULL &&
         (role == ROLE_LISTENER || role == ROLE_REPLAY || role == ROLE_CONTROL))
-        store_learn_tell(store.db, role);
+        learn_tell(role);
     if (store.space_known &&
         (role == ROLE_LISTENER || role == ROLE_REPLAY || role == ROLE_CONTROL))
         space_tell(role);

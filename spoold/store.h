@@ -179,8 +179,6 @@ enum apply_result store_refs_flush(struct store_apply *apply);
 /* store_learn.c */
 enum apply_result store_apply_learn(struct store_apply *apply, uint64_t when_ms,
                                     const struct dictionary_row *learned);
-/* Sends the dictionary in use, where it is not the shipped one. */
-void store_learn_tell(struct db *db, enum role role);
 
 /* store_keys.c */
 struct peer_message;

@@ -2,16 +2,12 @@
 /*
  * Dictionaries in the store: a new one takes the place of those before, which
  * stay as long as a message needs them. Writers are told which is in use when
- * they come up and when it changes.
+ * they come up and when it changes (store.c).
  *
  * Before: replay_train.c (LEARN)   After: sealing.c (DICTIONARY)
  */
-#include "clock.h"
-#include "db_read.h"
 #include "dictionary.h"
 #include "event.h"
-#include "log.h"
-#include "peer.h"
 #include "store.h"
 
 /* --- applying ------------------------------------------------------------- */
@@ -61,27 +57,4 @@ store_apply_learn(struct store_apply *apply, uint64_t when_ms,
     if (result == APPLY_OK)
         result = store_apply_db(apply, db_add_ledger(apply->txn, &entry));
     return result;
-}
-
-/* --- telling ---------------------------------------------------------------
- */
-
-void
-store_learn_tell(struct db *db, enum role role)
-{
-    struct buf memory = {0};
-    struct dictionary_row row;
-    struct why why;
-    uint64_t id = 0;
-    int found;
-
-    while ((found = db_read_dictionary_after(db, id, &row, &memory, &why)) ==
-           1) {
-        id = row.id;
-        if (!row.retired)
-            peer_send(role, PROTO_DICTIONARY, &row, -1);
-    }
-    if (found < 0)
-        log_warn("%s: see spoolctl check", why.text);
-    buf_free(&memory);
 }

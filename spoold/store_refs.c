@@ -11,8 +11,8 @@
  *
  * Before: store_submit.c, store_delivery.c   After: db_write.c
  */
-#include "addr.h"
 #include "dictionary.h"
+#include "domains.h"
 #include "seal.h"
 #include "store.h"
 
@@ -239,45 +239,15 @@ share_count(struct store_apply *apply, struct view domain, uint64_t stored,
     return APPLY_OK;
 }
 
-/* Adds the domain of an address to the list, once: names with a NUL behind. */
-static void
-domains_add(struct buf *domains, struct view address)
-{
-    char lower[DB_FLOW_MAX];
-    const char *at =
-        address.len > 0 ? memrchr(address.data, '@', address.len) : NULL;
-    struct view domain;
-
-    if (at == NULL)
-        return;
-    domain = view_skip(address, (size_t)(at - address.data) + 1);
-    if (domain.len == 0 || domain.len >= sizeof(lower) ||
-        memchr(domain.data, '\0', domain.len) != NULL)
-        return;
-    addr_lower(domain, lower);
-    for (struct view rest = buf_view(domains); rest.len > 0;) {
-        size_t len = strlen(rest.data);
-
-        if (len == domain.len && memcmp(rest.data, lower, len) == 0)
-            return;
-        rest = view_skip(rest, len + 1);
-    }
-    buf_add(domains, lower, domain.len);
-    buf_add_byte(domains, '\0');
-}
-
 static enum apply_result
 domains_count(struct store_apply *apply, uint64_t stored, int by)
 {
     enum apply_result result = APPLY_OK;
 
-    for (struct view rest = buf_view(&apply->domains);
-         rest.len > 0 && result == APPLY_OK;) {
-        struct view domain = {rest.data, strlen(rest.data)};
+    struct view rest = buf_view(&apply->domains), domain;
 
+    while (result == APPLY_OK && domains_next(&rest, &domain))
         result = share_count(apply, domain, stored, by);
-        rest = view_skip(rest, domain.len + 1);
-    }
     return result;
 }
 

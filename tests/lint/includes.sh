@@ -33,10 +33,11 @@ only_in() {
 doors() {
     only_in '^# *include <lmdb\.h>' 'libspool/db[a-z_]*\.[ch]' \
         'lmdb.h is for libspool/db*'
-    only_in '^# *include <z(std|dict)\.h>' 'libspool/(body|dictionary)\.c' \
-        'zstd.h is for body.c and dictionary.c'
+    only_in '^# *include <z(std|dict)\.h>' \
+        'libspool/(body|body_pack|dictionary)\.c' \
+        'zstd.h is for body*.c and dictionary.c'
     only_in '^# *include <sodium' \
-        'libspool/(body|recipients|seal|key_file|ledger_chain|db_rows)\.c' \
+        'libspool/(body|body_pack|recipients|seal|key_file|ledger_chain|db_rows)\.c' \
         'sodium.h is for seal.c, key_file.c and the hashes'
     only_in '^# *include <confuse\.h>' 'libspool/conf_tree\.c' \
         'confuse.h is for conf_tree.c'
@@ -70,9 +71,10 @@ layer_of() {
         echo 0 ;;
     addr | dot | header | line | smtp_reply | smtp_verb)
         echo 1 ;;
-    body | conf | conf_* | ctl | ctl_table | dsn | event | event_line | \
-        event_table | frame | message | msgid | proto | proto_table | \
-        recipients | record | sieve)
+    body | body_pack | conf | conf_* | ctl | ctl_option_table | ctl_table | \
+        dictionary | dsn | event | event_line | event_table | frame | \
+        key_file | message | msgid | passphrase | proto | proto_table | \
+        recipients | record | seal | sieve)
         echo 2 ;;
     db | db_* | ledger_balance | ledger_chain | query | query_*)
         echo 3 ;;

@@ -11,6 +11,9 @@
 
 #include <cmocka.h>
 
+#include <sodium.h>
+
+#include "remains.h"
 #include "seal.h"
 
 #define T0 UINT64_C(1750000000000)
@@ -111,6 +114,33 @@ test_the_reader_finds_the_writers_key(void **state)
         assert_memory_not_equal(many[0].key, many[i].key, SEAL_KEY);
 }
 
+/* Messages of more data keys than a reader keeps open, in no order. */
+static void
+test_many_data_keys_in_any_order(void **state)
+{
+    enum { KEYS = 50, EACH = 3, ALL = KEYS * EACH };
+    struct writer *w = *state;
+    struct stored *many = calloc(ALL, sizeof(*many));
+    unsigned seed = 7;
+
+    for (size_t i = 0; i < ALL; i++) {
+        if (i % EACH == 0)
+            seal_writer_use(w->writer, &w->pair.public);
+        write_one(w, 100 + i, T0, &many[i]);
+        seal_writer_stored(w->writer, 0); /* of none: nothing happens */
+        if (i % EACH == EACH - 1)
+            seal_writer_stored(w->writer, many[i].message.key);
+    }
+    for (size_t i = 0; i < 4 * (size_t)ALL; i++) {
+        const struct stored *one = &many[(size_t)rand_r(&seed) % ALL];
+        char key[SEAL_KEY];
+
+        assert_int_equal(read_key(w, one, key), 0);
+        assert_memory_equal(key, one->key, SEAL_KEY);
+    }
+    free(many);
+}
+
 static void
 test_without_row_salt_or_secret_there_is_no_key(void **state)
 {
@@ -141,32 +171,122 @@ test_without_row_salt_or_secret_there_is_no_key(void **state)
     assert_non_null(strstr(why.text, "is not here"));
 }
 
-/* Every byte of the writer: a plain search, as somebody who took the process
- * over would make. */
-static bool
-writer_holds(const struct writer *w, const char *bytes, size_t len)
+/* What a taken-over writer did before: five messages, each sealed. */
+struct taken {
+    struct seal_public public;
+    char row[200];
+    size_t row_len;
+    char salts[5][SEAL_SALT];
+    char piece[5][64];
+    bool seals; /* or merely makes the keys and keeps them */
+};
+
+static void
+seal_five(void *arg)
 {
-    /* The struct is private; sodium_malloc puts it at the end of its pages,
-     * and its size is not below this. */
-    return memmem(w->writer, 2048, bytes, len) != NULL;
+    struct taken *taken = arg;
+    struct seal_writer *writer = seal_writer_new();
+    struct buf sealed = {0}, kept = {0}; /* kept stays, with the child */
+
+    seal_writer_use(writer, &taken->public);
+    for (size_t i = 0; i < 5; i++) {
+        struct seal_key key;
+        struct view row;
+
+        seal_writer_next(writer, 1 + i, T0, &key);
+        memcpy(taken->salts[i], key.salt, SEAL_SALT);
+        row = seal_writer_data_key(writer, key.data_key);
+        memcpy(taken->row, row.data, row.len);
+        taken->row_len = row.len;
+        seal_piece(key.bytes, 1 + i, 0, true, VIEW("secret"), &sealed);
+        memcpy(taken->piece[i], sealed.data, sealed.len);
+        buf_reset(&sealed);
+        if (!taken->seals)
+            buf_add(&kept, &key, sizeof(key));
+        seal_key_wipe(&key);
+    }
+}
+
+/* C(i), as the manual says. */
+static void
+chain_at(const struct seal_pair *pair, const struct data_key *row, size_t i,
+         char chain[SEAL_KEY])
+{
+    unsigned char next[SEAL_KEY];
+
+    assert_int_equal(crypto_box_seal_open(
+                         (unsigned char *)chain,
+                         (const unsigned char *)row->sealed.data, SEAL_SEALED,
+                         (const unsigned char *)pair->public.key,
+                         (const unsigned char *)pair->secret),
+                     0);
+    for (; i > 0; i--) {
+        crypto_generichash(next, SEAL_KEY, (const unsigned char *)"chain", 5,
+                           (unsigned char *)chain, SEAL_KEY);
+        memcpy(chain, next, SEAL_KEY);
+    }
+}
+
+/* From message 0 on, is there in remains what opens message i? */
+static void
+assert_opens(struct writer *w, const struct taken *taken,
+             const struct remains *remains, bool opens)
+{
+    struct data_key row;
+    struct why why;
+    struct view bytes = {taken->row, taken->row_len};
+
+    assert_int_equal(record_decode(&data_key_record, bytes, &row, &why), 0);
+    for (size_t i = 0; i < 5; i++) {
+        struct message message = {
+            .key = 1, .step = i, .salt = {taken->salts[i], SEAL_SALT}};
+        struct view piece = {taken->piece[i], 6 + SEAL_TAG};
+        char chain[SEAL_KEY], step[SEAL_KEY], key[SEAL_KEY];
+        struct buf out = {0};
+
+        assert_int_equal(seal_reader_key(w->reader, &message, &row, key, &why),
+                         0);
+        assert_int_equal(
+            seal_open_piece(key, 1 + i, 0, true, piece, &out, &why), 0);
+        buf_free(&out);
+        assert_int_equal(remains_hold(remains, key, SEAL_KEY), opens);
+        chain_at(&w->pair, &row, i, chain);
+        assert_false(remains_hold(remains, chain, SEAL_KEY));
+        crypto_generichash((unsigned char *)step, SEAL_KEY,
+                           (const unsigned char *)"message", 7,
+                           (unsigned char *)chain, SEAL_KEY);
+        assert_false(remains_hold(remains, step, SEAL_KEY));
+    }
 }
 
 static void
 test_a_writer_forgets(void **state)
 {
     struct writer *w = *state;
-    static struct stored many[5];
+    struct taken *taken = remains_shared(sizeof(*taken));
+    struct remains remains;
+    struct data_key row;
     char chain[SEAL_KEY];
+    struct why why;
 
-    for (size_t i = 0; i < 5; i++)
-        write_one(w, 1 + i, T0, &many[i]);
-    /* The search finds what is there: the public half. */
-    assert_true(writer_holds(w, w->pair.public.key, SEAL_PUBLIC));
-    for (size_t i = 0; i < 5; i++)
-        assert_false(writer_holds(w, many[i].key, SEAL_KEY));
-    /* The data key itself, which every step follows from. */
-    memset(chain, 0, sizeof(chain));
-    assert_false(writer_holds(w, w->pair.secret, SEAL_SECRET));
+    taken->public = w->pair.public;
+    taken->seals = true;
+    remains_of(&remains, seal_five, taken);
+    assert_opens(w, taken, &remains, false);
+    /* What the next message will be sealed with is there, so the search
+     * finds what there is. */
+    assert_int_equal(record_decode(&data_key_record,
+                                   (struct view){taken->row, taken->row_len},
+                                   &row, &why),
+                     0);
+    chain_at(&w->pair, &row, 5, chain);
+    assert_true(remains_hold(&remains, chain, SEAL_KEY));
+    remains_free(&remains);
+    taken->seals = false;
+    remains_of(&remains, seal_five, taken);
+    assert_opens(w, taken, &remains, true);
+    remains_free(&remains);
+    munmap(taken, sizeof(*taken));
 }
 
 static void
@@ -287,6 +407,7 @@ main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_the_reader_finds_the_writers_key),
+        T(test_many_data_keys_in_any_order),
         T(test_without_row_salt_or_secret_there_is_no_key),
         T(test_a_writer_forgets),
         T(test_data_keys_are_used_up),

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What somebody finds who takes a process over: a child does its work and
+ * stays as it is, and all its writable memory is searched for what should be
+ * gone.
+ */
+#ifndef SPOOL_TEST_REMAINS_H
+#define SPOOL_TEST_REMAINS_H
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Mappings above this are the sanitizers'. */
+#define REMAINS_MAP_MAX ((size_t)256 << 20)
+
+struct remains {
+    pid_t pid;
+    char *bytes; /* all that was writable, mapping after mapping */
+    size_t len;
+};
+
+/* Runs work(arg) in a child and takes its memory. What it wants to tell goes
+ * through *arg, which must be of remains_shared. */
+static inline void
+remains_of(struct remains *remains, void (*work)(void *arg), void *arg)
+{
+    char path[64], line[512];
+    size_t room = 0;
+    FILE *maps, *mem;
+    int status;
+
+    *remains = (struct remains){.pid = fork()};
+    assert_true(remains->pid >= 0);
+    if (remains->pid == 0) {
+        work(arg);
+        raise(SIGSTOP);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(remains->pid, &status, WUNTRACED), remains->pid);
+    assert_true(WIFSTOPPED(status));
+    snprintf(path, sizeof(path), "/proc/%d/maps", (int)remains->pid);
+    assert_non_null(maps = fopen(path, "re"));
+    snprintf(path, sizeof(path), "/proc/%d/mem", (int)remains->pid);
+    assert_non_null(mem = fopen(path, "re"));
+    setvbuf(mem, NULL, _IONBF, 0);
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        unsigned long start, end;
+        char access[5];
+
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, access) != 3 ||
+            access[0] != 'r' || access[1] != 'w' || access[3] == 's' ||
+            end - start > REMAINS_MAP_MAX)
+            continue;
+        room = remains->len + (end - start);
+        assert_non_null(remains->bytes = realloc(remains->bytes, room));
+        if (fseek(mem, (long)start, SEEK_SET) == 0)
+            remains->len +=
+                fread(remains->bytes + remains->len, 1, end - start, mem);
+    }
+    fclose(maps);
+    fclose(mem);
+    kill(remains->pid, SIGKILL);
+    waitpid(remains->pid, &status, 0);
+    assert_true(remains->len > 0);
+}
+
+static inline bool
+remains_hold(const struct remains *remains, const char *bytes, size_t len)
+{
+    return memmem(remains->bytes, remains->len, bytes, len) != NULL;
+}
+
+static inline void
+remains_free(struct remains *remains)
+{
+    free(remains->bytes);
+    remains->bytes = NULL;
+}
+
+/* Memory that child and parent share; it is not searched. */
+static inline void *
+remains_shared(size_t len)
+{
+    void *shared = mmap(NULL, len, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_ptr_not_equal(shared, MAP_FAILED);
+    return shared;
+}
+
+#endif
