@@ -5,6 +5,7 @@
 
 #include "dictionary.h"
 #include "log.h"
+#include "peer.h"
 
 static struct {
     struct seal_writer *writer;

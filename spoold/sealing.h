@@ -9,9 +9,9 @@
 
 #include "body.h"
 #include "message.h"
-#include "peer.h"
 #include "seal.h"
 
+struct peer_message;
 void sealing_on_pairs(struct peer_message *message);
 void sealing_on_dictionary(struct peer_message *message);
 

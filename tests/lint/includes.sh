@@ -69,7 +69,7 @@ layer_of() {
     buf | bytes | clock | file | glob | got | log | mem | network | num | \
         utf8 | view | when | why)
         echo 0 ;;
-    addr | dot | header | line | smtp_reply | smtp_verb)
+    addr | domains | dot | header | line | smtp_reply | smtp_verb)
         echo 1 ;;
     body | body_pack | conf | conf_* | ctl | ctl_option_table | ctl_table | \
         dictionary | dsn | event | event_line | event_table | frame | \

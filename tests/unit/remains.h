@@ -23,7 +23,7 @@
 #include <cmocka.h>
 
 /* Mappings above this are the sanitizers'. */
-#define REMAINS_MAP_MAX ((size_t)256 << 20)
+#define REMAINS_MAP_MAX ((size_t)8 << 20)
 
 struct remains {
     pid_t pid;
