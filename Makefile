@@ -193,6 +193,7 @@ UNIT_TESTS = \
     frame \
     seal \
     key_file \
+    dictionary \
     body \
     recipients \
     conf \

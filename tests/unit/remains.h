@@ -7,6 +7,7 @@
 #ifndef SPOOL_TEST_REMAINS_H
 #define SPOOL_TEST_REMAINS_H
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,12 +23,14 @@
 
 #include <cmocka.h>
 
-/* Mappings above this are the sanitizers'. */
+/* Mappings above this are the sanitizers', but for the heap. */
 #define REMAINS_MAP_MAX ((size_t)8 << 20)
+#define REMAINS_MAX     ((size_t)512 << 20)
 
 struct remains {
     pid_t pid;
-    char *bytes; /* all that was writable, mapping after mapping */
+    char *bytes; /* all that was writable, mapping after mapping; not of the
+                  * heap, which the next child would have */
     size_t len;
 };
 
@@ -37,9 +40,8 @@ static inline void
 remains_of(struct remains *remains, void (*work)(void *arg), void *arg)
 {
     char path[64], line[512];
-    size_t room = 0;
-    FILE *maps, *mem;
-    int status;
+    FILE *maps;
+    int status, mem;
 
     *remains = (struct remains){.pid = fork()};
     assert_true(remains->pid >= 0);
@@ -53,24 +55,26 @@ remains_of(struct remains *remains, void (*work)(void *arg), void *arg)
     snprintf(path, sizeof(path), "/proc/%d/maps", (int)remains->pid);
     assert_non_null(maps = fopen(path, "re"));
     snprintf(path, sizeof(path), "/proc/%d/mem", (int)remains->pid);
-    assert_non_null(mem = fopen(path, "re"));
-    setvbuf(mem, NULL, _IONBF, 0);
+    remains->bytes = mmap(NULL, REMAINS_MAX, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(remains->bytes, MAP_FAILED);
+    assert_true((mem = open(path, O_RDONLY | O_CLOEXEC)) >= 0);
     while (fgets(line, sizeof(line), maps) != NULL) {
         unsigned long start, end;
         char access[5];
+        ssize_t n;
 
         if (sscanf(line, "%lx-%lx %4s", &start, &end, access) != 3 ||
             access[0] != 'r' || access[1] != 'w' || access[3] == 's' ||
-            end - start > REMAINS_MAP_MAX)
+            (end - start > REMAINS_MAP_MAX && strstr(line, "[heap]") == NULL))
             continue;
-        room = remains->len + (end - start);
-        assert_non_null(remains->bytes = realloc(remains->bytes, room));
-        if (fseek(mem, (long)start, SEEK_SET) == 0)
-            remains->len +=
-                fread(remains->bytes + remains->len, 1, end - start, mem);
+        assert_true(remains->len + (end - start) <= REMAINS_MAX);
+        n = pread(mem, remains->bytes + remains->len, end - start,
+                  (off_t)start);
+        remains->len += n > 0 ? (size_t)n : 0;
     }
     fclose(maps);
-    fclose(mem);
+    close(mem);
     kill(remains->pid, SIGKILL);
     waitpid(remains->pid, &status, 0);
     assert_true(remains->len > 0);
@@ -85,7 +89,7 @@ remains_hold(const struct remains *remains, const char *bytes, size_t len)
 static inline void
 remains_free(struct remains *remains)
 {
-    free(remains->bytes);
+    munmap(remains->bytes, REMAINS_MAX);
     remains->bytes = NULL;
 }
 

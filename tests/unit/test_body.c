@@ -579,6 +579,7 @@ left_of(const struct left *how)
     for (size_t at = 0; at + 32 <= bytes.len; at += 64 * 31)
         found += remains_hold(&remains, bytes.data + at, 16);
     remains_free(&remains);
+    explicit_bzero((char *)(uintptr_t)bytes.data, bytes.len);
     free((char *)(uintptr_t)bytes.data);
     munmap(left, sizeof(*left));
     return found;
