@@ -17,6 +17,14 @@
  *     {"done": {"exit": 0}}
  *     {"done": {"exit": 1, "error": "why"}}
  *
+ * To "import" belong messages, which the client sends after its request,
+ *
+ *     {"message": {...}, "raw": N}   followed by N bytes of content
+ *
+ * and, last, {"end": true}; a row answers each, in any order (the members of
+ * a message are those of export's manifest, spoolctl.8). "export" answers with
+ * a row for each message, its content as "raw", and the row {"end": ID}.
+ *
  * where exit is what spoolctl ends with; retry adds how many "messages" it
  * meant and how many targets were "probed". Then the connection closes. A
  * client that closes its end, even only for writing, takes the request back.
@@ -75,7 +83,8 @@ struct control_client {
     enum ctl_command command;
     size_t first; /* argument within "command" */
 
-    control_fn *step; /* to run when the turn and the output allow */
+    control_fn *on_input; /* the command takes what follows the request */
+    control_fn *step;     /* to run when the turn and the output allow */
     bool waits_for_drain;
     struct loop_timer *turn;
     enum role asked; /* by control_ask */
@@ -161,6 +170,13 @@ void control_refuse(struct control_client *client, const char *format, ...)
 /* Runs step in a later turn, once there is room for its output. Whoever
  * neither ends nor waits for an answer calls this. */
 void control_continue(struct control_client *client, control_fn *step);
+/* The command wants what the client sends after the request: on_input is
+ * called when some is there, looks at it and consumes what it can use. Paused,
+ * the client's bytes stay with the kernel. */
+void control_listen(struct control_client *client, control_fn *on_input);
+struct view control_input(const struct control_client *client);
+void control_consume(struct control_client *client, size_t n);
+void control_pause(struct control_client *client, bool pause);
 /* One question to a role; fn is always told, within limit_ms. */
 void control_ask(struct control_client *client, enum role role, unsigned kind,
                  const void *payload, uint64_t limit_ms, control_answer_fn *fn);

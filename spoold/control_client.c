@@ -93,6 +93,7 @@ static void
 client_stop(struct control_client *client)
 {
     client->step = NULL;
+    client->on_input = NULL;
     client->on_answer = NULL;
     peer_forget(client);
     loop_timer_cancel(client->limit);
@@ -419,19 +420,59 @@ client_on_input(void *arg)
     const char *end = memchr(input.data, '\n', input.len);
     size_t len = end != NULL ? (size_t)(end - input.data) : input.len;
 
-    /* One request a connection; what follows it means nothing. */
-    if (client->phase == CONTROL_READING) {
-        buf_add(&client->line, input.data, len);
-        loop_timer_set(client->limit, CLIENT_REQUEST_MS);
-    }
-    io_consume(client->io, input.len);
-    if (client->phase != CONTROL_READING)
+    if (client->phase == CONTROL_RUNNING && client->on_input != NULL) {
+        client->on_input(client);
         return;
+    }
+    /* One request a connection; what follows it means nothing, unless the
+     * command asks for it. */
+    if (client->phase != CONTROL_READING) {
+        io_consume(client->io, input.len);
+        return;
+    }
+    buf_add(&client->line, input.data, len);
+    loop_timer_set(client->limit, CLIENT_REQUEST_MS);
+    io_consume(client->io, end != NULL ? len + 1 : len);
     if (client->line.len > CONTROL_REQUEST_MAX)
         control_refuse(client, "the request is longer than %d bytes",
                        CONTROL_REQUEST_MAX);
     else if (end != NULL)
         client_request(client);
+    /* Some of what the command asked for may be here already. */
+    if (client->phase == CONTROL_RUNNING && client->on_input != NULL &&
+        io_input(client->io).len > 0)
+        client->on_input(client);
+}
+
+/* --- what follows the request -------------------------------------------- */
+
+void
+control_listen(struct control_client *client, control_fn *on_input)
+{
+    client->on_input = on_input;
+}
+
+struct view
+control_input(const struct control_client *client)
+{
+    return io_input(client->io);
+}
+
+void
+control_consume(struct control_client *client, size_t n)
+{
+    io_consume(client->io, n);
+}
+
+void
+control_pause(struct control_client *client, bool pause)
+{
+    if (client->phase != CONTROL_RUNNING)
+        return;
+    if (pause)
+        io_pause(client->io);
+    else
+        io_resume(client->io);
 }
 
 static void

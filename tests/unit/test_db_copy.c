@@ -287,8 +287,10 @@ test_readers_open_anew(void **state)
     assert_int_equal(pipe(ready), 0);
     assert_int_equal(pipe(go), 0);
     pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        close(go[1]); /* it ends with us */
         _exit(reader_process(ready[1], go[0]));
+    }
     assert_int_equal(read(ready[0], &byte, 1), 1);
     db = writer();
     copy = db_copy_to_store(db, copy_dir, &why);
@@ -561,8 +563,10 @@ test_a_reader_is_waited_for(void **state)
     assert_int_equal(pipe(ready), 0);
     assert_int_equal(pipe(go), 0);
     pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        close(go[1]); /* it ends with us */
         _exit(hanging_reader(ready[1], go[0]));
+    }
     assert_int_equal(read(ready[0], &byte, 1), 1);
     db = writer();
     for (uint64_t id = 2000; id <= 2000 + MESSAGES; id++) {

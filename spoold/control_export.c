@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * export: the messages of a query with all that is known of them, and their
+ * content, one after the other. What is open of them can be imported again
+ * elsewhere: state, attempts, and how much of hold-for is used up.
+ *
+ * Before: control_client.c
+ * After:  replay_content.c (FETCH)
+ */
+#include <stdlib.h>
+
+#include "control.h"
+#include "db.h"
+#include "mem.h"
+#include "msgid.h"
+
+struct export
+{
+    struct control_walk walk;
+    struct proto_fetch fetch; /* the piece under way */
+    uint64_t messages;
+    uint64_t failed;
+};
+
+static void export_next(struct control_client *client);
+
+static void
+export_free(void *work)
+{
+    struct export *export = work;
+
+    control_walk_end(&export->walk);
+    free(export);
+}
+
+/* --- the row ----------------------------------------------------------------
+ */
+
+/* Of the time it may be held: used up before, and since it came here. */
+static uint64_t
+spent_ms(struct db *db, const struct delivery *delivery)
+{
+    struct target_health health;
+    struct buf memory = {0};
+    char before[DB_TARGET_MAX + 1];
+    uint64_t spent = delivery->spent_ms;
+    size_t len = delivery->target.len;
+
+    /* The row with this name is the first behind one that ends a bit
+     * earlier. */
+    if (len == 0 || len > DB_TARGET_MAX)
+        return spent;
+    memcpy(before, delivery->target.data, len);
+    before[len - 1]--;
+    before[len] = '\0';
+    for (const char *after = before;
+         db_read_health_after(db, after, &health, &memory, NULL) == 1;) {
+        if (view_equal(health.name, delivery->target)) {
+            if (health.reach_ms > delivery->reach_ms)
+                spent += health.reach_ms - delivery->reach_ms;
+            break;
+        }
+        if (health.name.len > DB_TARGET_MAX ||
+            memcmp(health.name.data, delivery->target.data,
+                   health.name.len < len ? health.name.len : len) > 0)
+            break;
+        memcpy(before, health.name.data, health.name.len);
+        before[health.name.len] = '\0';
+        after = before;
+    }
+    buf_free(&memory);
+    return spent;
+}
+
+static json_t *
+export_row(struct db *db, const struct db_message *message)
+{
+    json_t *row = control_json_message(message);
+    json_t *recipients = json_object_get(row, "recipients");
+
+    json_object_set_new(row, "arrived_ms",
+                        json_integer((json_int_t)message->message.arrived_ms));
+    json_object_set_new(row, "flags",
+                        json_integer((json_int_t)message->message.flags));
+    for (size_t i = 0; i < message->n_deliveries; i++) {
+        const struct delivery *delivery = &message->deliveries[i].delivery;
+        json_t *one = json_array_get(recipients, i);
+
+        json_object_set_new(one, "spent_ms",
+                            json_integer((json_int_t)spent_ms(db, delivery)));
+        json_object_set_new(one, "next_ms",
+                            json_integer((json_int_t)delivery->next_ms));
+    }
+    return row;
+}
+
+/* --- the content
+ * -------------------------------------------------------------- */
+
+static void
+export_end_message(struct control_client *client, const char *error)
+{
+    struct export *export = client->work;
+    char id[MSGID_TEXT_MAX];
+    json_t *row = json_pack("{s:s}", "end", msgid_print(export->fetch.id, id));
+
+    if (error != NULL) {
+        json_object_set_new(row, "error", control_json_text(view_of(error)));
+        export->failed++;
+    } else {
+        export->messages++;
+    }
+    control_row(client, row);
+    control_continue(client, export_next);
+}
+
+static void export_piece(struct control_client *client);
+
+static void
+export_on_piece(struct control_client *client, struct peer_message *answer,
+                const struct why *why)
+{
+    struct export *export = client->work;
+    const struct proto_fetched *piece;
+    struct why reason;
+
+    if (answer == NULL) {
+        control_fail(client, "%s", why->text);
+        return;
+    }
+    piece = answer->payload;
+    if (!piece->found) {
+        why_text(&reason, "piece %d: %.*s", (int)export->fetch.piece,
+                 (int)piece->reason.len, piece->reason.data);
+        export_end_message(client, reason.text);
+        return;
+    }
+    if (piece->bytes.len > 0)
+        control_raw(client, piece->bytes);
+    if (piece->last) {
+        export_end_message(client, NULL);
+        return;
+    }
+    export->fetch.piece++;
+    control_continue(client, export_piece);
+}
+
+static void
+export_piece(struct control_client *client)
+{
+    struct export *export = client->work;
+
+    control_ask(client, ROLE_REPLAY, PROTO_FETCH, &export->fetch,
+                CONTROL_ANSWER_MS, export_on_piece);
+}
+
+/* --- all of them
+ * ----------------------------------------------------------------- */
+
+static void
+export_finish(struct control_client *client)
+{
+    struct export *export = client->work;
+    uint64_t failed = export->failed + export->walk.damaged;
+
+    control_note(client, "messages", export->messages);
+    if (failed > 0)
+        control_fail(
+            client, "%llu messages could not be read%s%s",
+            (unsigned long long)failed, export->walk.damaged > 0 ? ": " : "",
+            export->walk.damaged > 0 ? export->walk.first_damage.text : "");
+    else
+        control_done(client);
+}
+
+static void
+export_next(struct control_client *client)
+{
+    struct export *export = client->work;
+    struct db_message message;
+    struct why why;
+    struct db *db = control_db(&why);
+    int found = -1;
+
+    export->walk.rows = CONTROL_ROWS_MAX;
+    if (db != NULL)
+        found = control_walk_next(&export->walk, &message, &why);
+    if (found < 0) {
+        control_fail(client, "%s", why.text);
+    } else if (found == 0) {
+        export_finish(client);
+    } else if (found == 2) {
+        control_continue(client, export_next);
+    } else {
+        export->fetch = (struct proto_fetch){.id = message.id};
+        control_row(client, export_row(db, &message));
+        db_message_free(&message);
+        control_continue(client, export_piece);
+    }
+}
+
+void
+control_export(struct control_client *client)
+{
+    struct export *export = mem_alloc(sizeof(*export));
+    struct why why;
+
+    if (control_walk_begin(&export->walk, client, &why) != 0) {
+        free(export);
+        control_refuse(client, "%s", why.text);
+        return;
+    }
+    client->work = export;
+    client->work_free = export_free;
+    export_next(client);
+}
