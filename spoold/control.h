@@ -173,7 +173,7 @@ void control_continue(struct control_client *client, control_fn *step);
 /* The command wants what the client sends after the request: on_input is
  * called when some is there, looks at it and consumes what it can use. Paused,
  * the client's bytes stay with the kernel. */
-void control_listen(struct control_client *client, control_fn *on_input);
+void control_receive(struct control_client *client, control_fn *on_input);
 struct view control_input(const struct control_client *client);
 void control_consume(struct control_client *client, size_t n);
 void control_pause(struct control_client *client, bool pause);

@@ -447,7 +447,7 @@ client_on_input(void *arg)
 /* --- what follows the request -------------------------------------------- */
 
 void
-control_listen(struct control_client *client, control_fn *on_input)
+control_receive(struct control_client *client, control_fn *on_input)
 {
     client->on_input = on_input;
 }

@@ -541,5 +541,5 @@ control_import(struct control_client *client)
         }
         snprintf(import->target, sizeof(import->target), "%s", target);
     }
-    control_listen(client, import_take);
+    control_receive(client, import_take);
 }
