@@ -379,7 +379,7 @@ build/fuzz/%: build/fuzz-obj/tests/fuzz/fuzz_%.o build/fuzz-obj/libspool.a
 	    $(LDLIBS_libspool)
 
 build/fuzz/session: $(addprefix build/fuzz-obj/spoold/, \
-    listener_session.o listener_command.o listener_data.o stats.o)
+    listener_session.o listener_command.o listener_data.o sealing.o stats.o)
 
 fuzz: $(FUZZ_ALL)
 	FUZZ_CHECK_SECONDS=$(FUZZ_SECONDS) $(PYTHON) tests/run.py $(FUZZ_ALL)

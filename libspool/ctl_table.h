@@ -97,7 +97,7 @@ X(AUDIT, CONTROL(audit), "audit", "[--since WHEN] [--content]", 0, 0, CTL_ONE,
   "                such as 2h, or a date\n"
   "  --content     reads the content of all that is held as well\n")
 X(CHECKPOINT, CONTROL(checkpoint), "checkpoint", "", 0, 0, CTL_ONE,
-  "sign the state of the ledger now, drop what is older than keep-ledger",
+  "sign the state of the ledger now, and drop what is old",
   "It happens once a day by itself. What it prints proves, kept elsewhere,\n"
   "that the ledger was not written anew since.\n")
 X(BACKUP, CONTROL(backup), "backup", "FILE", 1, 1, CTL_ONE,
@@ -112,7 +112,7 @@ X(RESTORE, TOOL(restore), "restore", "[--force] FILE", 1, 1, CTL_ONE,
   "be delivered again. The key file must have the pairs the backup needs;\n"
   "--force does without them: what is sealed to them cannot be read.\n")
 X(COMPACT, CONTROL(compact), "compact", "", 0, 0, CTL_ONE,
-  "rewrite the store without its free pages, while it goes on",
+  "rewrite the store without its free pages, as it goes on",
   "Gives room back to the file system. It needs room for a copy of what is in\n"
   "use, and happens by itself after an outage (store { compact }).\n")
 X(KEY_LIST, CONTROL(key_list), "key list", "", 0, 0, CTL_MANY,

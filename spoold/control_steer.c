@@ -22,7 +22,7 @@
 #define ITEMS_MAX  250 /* deliveries, or messages to erase, in one portion */
 #define REASON_MAX 500
 #define SCRUB_MS   600000
-#define DIGEST_MAX 64
+#define DIGEST_MAX MESSAGE_DIGEST
 
 /* What each of them is about. */
 static const struct steer_kind {

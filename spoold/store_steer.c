@@ -161,7 +161,7 @@ erase(const struct steering *steering, uint64_t id,
 {
     const struct proto_steer *steer = steering->steer;
     struct store_apply *apply = steering->apply;
-    char digest[64];
+    char digest[MESSAGE_DIGEST];
     struct ledger_entry entry = {.when_ms = steer->when_ms,
                                  .event = EVENT_ERASED,
                                  .id = id,

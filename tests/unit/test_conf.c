@@ -236,7 +236,11 @@ test_defaults(void **state)
     assert_int_equal(conf->data_timeout_ms, 300000);
     assert_int_equal(conf->drain_ms, 30000);
     assert_int_equal(conf->compression, 3);
-    assert_int_equal(conf->seal, 0);
+    assert_int_equal(conf->seal, 1);
+    assert_int_equal(conf->compact, 1);
+    assert_int_equal(conf->domain_share, 75);
+    assert_non_null(memmem(conf->key_file.data, conf->key_file.len,
+                           "/spool.key", 10));
     assert_int_equal(conf->keep_delivered_ms, 3 * 86400000LL);
     conf_free(&conf);
 }
@@ -391,8 +395,8 @@ static const struct {
      "c:5: message-size: \"5X\" is not a size (use e.g. 512K, 25M, 2G)"},
     {REST "limit { message-size = 5T }",
      "c:5: message-size: size 5T is out of range 1K..2G"},
-    {REST "store { seal = true }",
-     "c:5: seal: true comes with a later version; use false"},
+    {REST "store { seal = maybe }",
+     "c:5: seal: \"maybe\" is not known; use true, false"},
     {REST "store { compression = 10 }",
      "c:5: compression: 10 is out of range 1..9"},
     {LISTEN TARGET "domain a.b { target = office warn-after = 4h }",

@@ -391,7 +391,7 @@ test_erase_leaves_a_digest(void **state)
     assert_int_equal(seen.event, EVENT_ERASED);
     assert_int_equal(seen.id, 5);
     assert_int_equal(seen.code, 2); /* were open */
-    assert_int_equal(seen.digest_len, 32);
+    assert_int_equal(seen.digest_len, MESSAGE_DIGEST);
     assert_string_equal(seen.by, "root");
 }
 
