@@ -227,6 +227,7 @@ UNIT_TESTS = \
     event_line \
     sieve \
     query \
+    control_walk \
     text \
     table \
 
@@ -344,6 +345,7 @@ $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \
     $(OBJS_apply)
+$(BUILD)/unit/test_control_walk: $(BUILD)/obj/spoold/control_walk.o
 $(BUILD)/unit/test_replay_sched: $(BUILD)/obj/spoold/replay_sched.o
 $(BUILD)/unit/test_replay_content: $(BUILD)/obj/spoold/replay_content.o
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \

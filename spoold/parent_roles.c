@@ -471,12 +471,11 @@ on_rotate(struct peer_message *message)
     struct why why;
     struct proto_done done = {0};
     struct ledger_entry entry = {.when_ms = (uint64_t)clock_wall_ms(),
-                                 .event = EVENT_KEY_MADE,
-                                 .text = view_of(pair)};
+                                 .event = EVENT_KEY_MADE};
 
     if (parent_keys_rotate(roles.gifts->keys, pair, &why) == 0) {
         done.done = 1;
-        done.text = view_of(pair);
+        done.text = entry.text = view_of(pair);
         give_keys();
         peer_send(ROLE_STORE, PROTO_NOTE, &entry, -1);
     } else {

@@ -63,7 +63,7 @@ BAD = [
     ("target t { hosts = mail.test\n probe-min = 10m\n probe-max = 5m }",
      "probe-m"),
     ("target t { hosts = mail.test\n probe-min = 1ms }", "1ms"),
-    ("store { seal = true }", "later version"),
+    ("store { seal = maybe }", "is not known"),
     ("store { compression = 22 }", "22"),
     ("store { compression = -1 }", "-1"),
     ("store {", "not closed"),

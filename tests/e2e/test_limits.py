@@ -3,10 +3,11 @@
 """Timeouts, connection limits, memory and disk limits of the listener."""
 
 import os
+import re
 import time
 
 from client import Client
-from spoold_test import SpooldTest, main, message, wait_for
+from spoold_test import SpooldTest, main, message, read_proc, wait_for
 
 
 class TimeoutTest(SpooldTest):
@@ -143,6 +144,7 @@ class SpaceTest(SpooldTest):
     def test_memory_budget(self):
         """Past the budget new mail is put off, what was begun ends well."""
         daemon = self.daemon(limit={"memory": "1M"})
+        before = anonymous_kilobytes(daemon.role_pids()["listener"])
         clients = []
         refused = 0
         for _ in range(40):
@@ -160,11 +162,20 @@ class SpaceTest(SpooldTest):
                 continue
             client.send(b"S: x\r\n\r\n" + random_lines(100))
             clients.append(client)
+        self.assertGreater(refused, 10)
+        # The budget, and what the sessions themselves take.
+        self.assertLess(anonymous_kilobytes(daemon.role_pids()["listener"]),
+                        before + 3500)
         for client in clients:
             client.send(b".\r\n")
             client.expect((250, 452))
         self.assertGreater(len(daemon.held()), 5)
         wait_for(daemon.takes_mail, "mail to be taken again")
+
+
+def anonymous_kilobytes(pid):
+    return int(re.search(r"RssAnon:\s+(\d+)",
+                         read_proc(pid, "status")).group(1))
 
 
 def random_lines(kilobytes):

@@ -32,9 +32,10 @@ def memory_of(pid):
         for line in maps:
             words = line.split()
             start, end = (int(n, 16) for n in words[0].split("-"))
-            # The store's map of data.mdb is looked at as a file.
+            # The store's map of data.mdb is looked at as a file, and a
+            # sanitizer's shadow, terabytes of nothing, not at all.
             if "r" not in words[1] or line.rstrip().endswith(".mdb") or \
-                    "[v" in line:
+                    "[v" in line or end - start > 1 << 30:
                 continue
             try:
                 memory.seek(start)

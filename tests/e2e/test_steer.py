@@ -14,6 +14,7 @@ from spool_reader import Spool, print_id  # noqa: E402
 
 NAME = "root" if IS_ROOT else None
 ERASED, LATE = 27, 41  # events of the ledger
+SHIPPED = os.path.join(ROOT, "libspool", "dictionary_shipped.bin")
 
 
 def states(daemon, message_id):
@@ -197,17 +198,18 @@ class EraseTest(SpooldTest):
         other = daemon.send(content=message("stays\r\n"))
         one = daemon.send(content=message(lines + b"\r\n",
                                           subject="Zanzibar-1869"))
-        spool = Spool(daemon.spool)
+        spool = Spool(daemon.spool, daemon.path("spool.key"), SHIPPED)
         row = next(m for m in spool.messages() if print_id(m["id"]) == one)
         pieces = spool.pieces()[row["id"]]
+        # Whoever had all of this before needed the salt as well.
+        self.assertTrue(row["key"])
+        self.assertIn(lines, spool.content(row, pieces))
         data = os.path.join(daemon.spool, "data.mdb")
 
         def in_file():
             with open(data, "rb") as file:
                 file_bytes = file.read()
-            probes = [b"Zanzibar-1869"]
-            if row.get("key"):
-                probes.append(row["salt"])
+            probes = [b"Zanzibar-1869", row["salt"]]
             for piece in pieces:
                 probes += [piece[i:i + 24]
                            for i in range(0, len(piece) - 24, 1000)]

@@ -398,7 +398,7 @@ static const struct {
     {REST "store { seal = maybe }",
      "c:5: seal: \"maybe\" is not known; use true, false"},
     {REST "store { compression = 10 }",
-     "c:5: compression: 10 is out of range 1..9"},
+     "c:5: compression: 10 is out of range 0..9"},
     {LISTEN TARGET "domain a.b { target = office warn-after = 4h }",
      "c:4: warn-after: 4h comes with a later version; use 0"},
     {LISTEN TARGET "domain a.b { target = office recipients = learned }",

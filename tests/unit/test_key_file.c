@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -195,6 +197,102 @@ test_saved_whole_and_private(void **state)
     assert_int_equal(rmdir(dir), 0); /* nothing was left behind */
 }
 
+/* A full disk, as well as a test can have it. */
+static void
+test_a_save_that_fails_leaves_the_old_file(void **state)
+{
+    char dir[] = "/tmp/spoold-test-XXXXXX";
+    char path[64];
+    struct key_file *file = key_file_new(), *again;
+    struct rlimit limit, little;
+    struct why why;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/spool.key", dir);
+    assert_int_equal(key_file_save(file, path, &why), 0);
+    assert_int_equal(key_file_rotate(file, T0, &why), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    little = (struct rlimit){100, limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    assert_int_equal(key_file_save(file, path, &why), -1);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_non_null(strstr(why.text, "File too large"));
+    again = key_file_load(path, NULL, &why);
+    assert_non_null(again);
+    assert_int_equal(again->n_pairs, 1);
+    assert_memory_equal(&again->pairs[0], &file->pairs[1],
+                        sizeof(file->pairs[1]));
+    key_file_free(&again);
+    key_file_free(&file);
+    unlink(path);
+    assert_int_equal(rmdir(dir), 0); /* nothing half written beside it */
+}
+
+/* The spool may hold a link to the key file: saving does not cut it. */
+static void
+test_saved_where_a_link_points(void **state)
+{
+    char dir[] = "/tmp/spoold-test-XXXXXX";
+    char path[64], linked[64];
+    struct key_file *file = key_file_new(), *again;
+    struct stat st;
+    struct why why;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/spool.key", dir);
+    snprintf(linked, sizeof(linked), "%s/link", dir);
+    assert_int_equal(key_file_save(file, path, &why), 0);
+    assert_int_equal(symlink(path, linked), 0);
+    assert_int_equal(key_file_rotate(file, T0, &why), 0);
+    assert_int_equal(key_file_save(file, linked, &why), 0);
+    assert_int_equal(lstat(linked, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    again = key_file_load(path, NULL, &why);
+    assert_non_null(again);
+    assert_same(file, again);
+    key_file_free(&again);
+    key_file_free(&file);
+    unlink(linked);
+    unlink(path);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static void
+test_limits(void **state)
+{
+    struct key_file *file = key_file_new(), *again;
+    struct buf text = {0};
+    struct why why;
+
+    (void)state;
+    while (file->n_pairs < KEY_PAIRS_MAX)
+        assert_int_equal(key_file_rotate(file, T0, &why), 0);
+    key_file_print(file, &text);
+    again = key_file_parse(buf_view(&text), NULL, &why);
+    assert_non_null(again);
+    assert_same(file, again);
+    key_file_free(&again);
+    /* One more is refused, by its line. */
+    key_file_free(&file);
+    buf_reset(&text);
+    buf_add_text(&text, "spoold-keys 1\n");
+    for (size_t i = 0; i <= KEY_PAIRS_MAX; i++)
+        buf_addf(&text, "pair AA%cCAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
+                 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                 "0123456789+/A"[i]);
+    assert_null(key_file_parse(buf_view(&text), NULL, &why));
+    assert_string_equal(why.text, "66: more than 64 key pairs");
+    buf_reset(&text);
+    for (size_t i = 0; i <= KEY_FILE_MAX; i++)
+        buf_add_byte(&text, '#');
+    assert_null(key_file_parse(buf_view(&text), NULL, &why));
+    assert_string_equal(why.text, "1: longer than 65536 bytes");
+    buf_free(&text);
+}
+
 static void
 test_ids_in_words(void **state)
 {
@@ -218,6 +316,9 @@ main(void)
         cmocka_unit_test(test_pairs_come_and_go),
         cmocka_unit_test(test_signatures),
         cmocka_unit_test(test_saved_whole_and_private),
+        cmocka_unit_test(test_a_save_that_fails_leaves_the_old_file),
+        cmocka_unit_test(test_saved_where_a_link_points),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_ids_in_words),
     };
 

@@ -58,6 +58,7 @@ world_end(struct world *world)
     free(world->session.helo);
     recipients_free(&world->lists[1].list);
     buf_free(&world->out);
+    buf_free(&world->policy.full_domains);
 }
 
 static void
@@ -86,6 +87,8 @@ turn(struct world *world, const char *knob)
         world->policy.memory = conf.memory - 1000;
     if (strcmp(knob, "idle") == 0)
         world->policy.memory = 0;
+    if (strcmp(knob, "used-up") == 0)
+        buf_add(&world->policy.full_domains, "other.test\0example.com", 23);
     if (strcmp(knob, "lf") == 0 || strcmp(knob, "long") == 0) {
         struct listener_reply reply;
 
@@ -176,6 +179,21 @@ static const char *const transaction[] = {
     "< 354 End data",
     NULL,
 };
+
+/* One domain has used its share: only its recipients are refused. */
+static const char *const used_up[] = {
+    "! used-up",
+    "> EHLO client",
+    "< 250",
+    "> MAIL FROM:<a@b>",
+    "< 250",
+    "> RCPT TO:<x@EXAMPLE.com>",
+    "< 452 4.3.1 the share of example.com in the spool is used up",
+    "> RCPT TO:<anna@list.example.com>",
+    "< 250",
+    NULL,
+};
+
 static const char *const relaying[] = {
     "> EHLO client",
     "< 250",
@@ -319,7 +337,7 @@ static void
 test_dialogues(void **state)
 {
     static const char *const *const all[] = {
-        sequence, transaction, relaying, lists, limits, utf8, others};
+        sequence, transaction, used_up, relaying, lists, limits, utf8, others};
 
     (void)state;
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {

@@ -117,6 +117,9 @@ static const struct {
     {"-state:delivered", false, true},
     {"-state:held", false, true},
     {"state:any", true, true},
+    {"state:on-hold", false, false},
+    {"-state:on-hold", true, true},
+    {"state:discarded", false, false},
     {"state:HELD", true, false},
     /* One delivery must fit them all ... */
     {"to:bob state:later", true, false},
@@ -461,6 +464,103 @@ test_words(void **state)
     }
 }
 
+/* What the operator holds is held, and has a word of its own. */
+static void
+test_on_hold(void **state)
+{
+    static struct db_delivery rows[] = {
+        DELIVERY("bob@example.com", "office", DELIVERY_HELD),
+        DELIVERY("eve@example.com", "office", DELIVERY_DISCARDED)};
+    struct db_message message = held_message();
+    static const struct {
+        const char *query;
+        bool matches;
+    } cases[] = {{"state:held", true},          {"state:on-hold", true},
+                 {"state:ready", false},        {"state:finished", false},
+                 {"state:discarded", true},     {"to:eve state:held", false},
+                 {"to:bob state:on-hold", true}};
+
+    (void)state;
+    message.deliveries = rows;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct why why;
+        struct query *query = query_parse(view_of(cases[i].query), &why);
+
+        assert_non_null(query);
+        if (query_matches(query, &message, NOW) != cases[i].matches)
+            fail_msg("%s", cases[i].query);
+        query_free(&query);
+    }
+}
+
+/* Of two deliveries, which are meant? held_message: bob waits at office,
+ * dora was delivered by annex. */
+static void
+test_means(void **state)
+{
+    struct db_message message = held_message();
+    static const struct {
+        const char *query;
+        bool bob, dora, names_state;
+    } cases[] = {{"from:anna", true, true, false},
+                 {"to:bob", true, false, false},
+                 {"to:bob to:dora", true, true, false},
+                 {"target:annex", false, true, false},
+                 {"state:later", true, false, true},
+                 {"state:any", true, true, true},
+                 {"-to:eve state:delivered", false, true, true},
+                 {"-state:returned", true, true, false}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct why why;
+        struct query *query = query_parse(view_of(cases[i].query), &why);
+
+        assert_non_null(query);
+        assert_true(query_matches(query, &message, NOW));
+        if (query_means(query, &message, &two[0].delivery, NOW) !=
+                cases[i].bob ||
+            query_means(query, &message, &two[1].delivery, NOW) !=
+                cases[i].dora ||
+            query_names_state(query) != cases[i].names_state)
+            fail_msg("%s", cases[i].query);
+        query_free(&query);
+    }
+}
+
+static void
+test_range_before(void **state)
+{
+    static const struct {
+        const char *query;
+        bool bounded;
+        int64_t before_ms; /* what is 2 days after this is outside */
+    } cases[] = {{"before:2h", true, NOW - 2 * HOUR},
+                 {"before:2h before:9h", true, NOW - 9 * HOUR},
+                 {"-before:2h", false, 0},
+                 {"from:anna", false, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct msgid_source late = {0};
+        struct why why;
+        struct query *query = query_parse(view_of(cases[i].query), &why);
+        uint64_t last_id;
+
+        assert_non_null(query);
+        assert_int_equal(query_range_before(query, NOW, &last_id),
+                         cases[i].bounded);
+        if (cases[i].bounded) {
+            assert_true(last_id > msgid_next(&late, cases[i].before_ms));
+            assert_true(last_id <
+                        msgid_next(&late, cases[i].before_ms + 48 * HOUR));
+        } else {
+            assert_int_equal(last_id, UINT64_MAX);
+        }
+        query_free(&query);
+    }
+}
+
 int
 main(void)
 {
@@ -469,7 +569,8 @@ main(void)
         cmocka_unit_test(test_limits),    cmocka_unit_test(test_hard_pattern),
         cmocka_unit_test(test_want_held), cmocka_unit_test(test_range),
         cmocka_unit_test(test_print),     cmocka_unit_test(test_zones),
-        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_words),     cmocka_unit_test(test_on_hold),
+        cmocka_unit_test(test_means),     cmocka_unit_test(test_range_before),
     };
 
     setenv("TZ", "UTC", 1);
