@@ -87,6 +87,7 @@ SRCS_libspool = \
     libspool/db_sieve.c \
     libspool/db_read.c \
     libspool/db_read_rows.c \
+    libspool/db_inspect.c \
     libspool/db_migrate.c \
     libspool/db_copy.c \
     libspool/db_scrub.c \
@@ -125,6 +126,7 @@ SRCS_spoold = \
     spoold/store_share.c \
     spoold/store_keys.c \
     spoold/store_learn.c \
+    spoold/store_mend.c \
     spoold/store_checkpoint.c \
     spoold/store_ledger.c \
     spoold/replay.c \
@@ -147,6 +149,7 @@ SRCS_spoold = \
     spoold/control_retry.c \
     spoold/control_key.c \
     spoold/control_dictionary.c \
+    spoold/control_check.c \
     spoold/control_steer.c \
     spoold/control_watch.c \
     spoold/control_audit.c \
@@ -169,6 +172,7 @@ SRCS_spoolctl = \
     spoolctl/show_message.c \
     spoolctl/show_key.c \
     spoolctl/show_dictionary.c \
+    spoolctl/show_check.c \
     spoolctl/show_audit.c \
     spoolctl/show_trace.c \
     spoolctl/show_why.c \
@@ -340,7 +344,7 @@ $(BUILD)/unit/test_control_audit: LDFLAGS += -Wl,--wrap=db_read_message
 # What applying records takes.
 OBJS_apply = $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
     store_delivery.o store_refs.o store_steer.o store_keys.o \
-    store_checkpoint.o store_learn.o)
+    store_checkpoint.o store_learn.o store_mend.o)
 $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \

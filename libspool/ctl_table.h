@@ -100,6 +100,11 @@ X(CHECKPOINT, CONTROL(checkpoint), "checkpoint", "", 0, 0, CTL_ONE,
   "sign the state of the ledger now, and drop what is old",
   "It happens once a day by itself. What it prints proves, kept elsewhere,\n"
   "that the ledger was not written anew since.\n")
+X(CHECK, CONTROL(check), "check", "[--repair]", 0, 0, CTL_MANY,
+  "is every row of the store what it may be?",
+  "While mail goes on. Rows that cannot be read or contradict others are named.\n"
+  "--repair sets aside what cannot be read, so that the rest flows, and puts\n"
+  "right what can be. \"spoolctl audit\" asks whether anything is missing.\n")
 X(BACKUP, CONTROL(backup), "backup", "FILE", 1, 1, CTL_ONE,
   "a copy of the store as it is now, while it goes on",
   "FILE is written anew; \"-\" is the standard output. Nothing in it can be read\n"

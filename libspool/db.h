@@ -164,6 +164,9 @@ struct db_totals {
     uint64_t on_hold;     /* deliveries the operator holds */
 };
 enum db_result db_get_totals(struct db_txn *txn, struct db_totals *totals);
+/* Counts held, held_stored and on_hold anew, from all rows: seconds for
+ * millions. */
+enum db_result db_recount(struct db_txn *txn, struct db_totals *totals);
 enum db_result db_put_totals(struct db_txn *txn,
                              const struct db_totals *totals);
 

@@ -152,6 +152,9 @@ void db_rebuild_clear(int dir);
 /* Makes a store in dir, which has none; flags as for mdb_env_open. */
 struct db *db_create(const char *dir, unsigned flags, struct why *why);
 
+/* db_inspect.c */
+int db_count_totals(MDB_txn *txn, struct db *db, struct db_totals *counted);
+
 /* Begins a question: the process's one read transaction, renewed. */
 int db_read_begin(struct db *db, MDB_txn **txn, struct why *why);
 void db_read_end(struct db *db);

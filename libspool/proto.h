@@ -203,12 +203,13 @@ struct proto_steer {
     struct record_list items; /* struct proto_steer_item */
 };
 enum mend_what {
+    MEND_NONE = 0,   /* nothing can be done: it is only told */
     MEND_ASIDE = 1,  /* the row goes to aside */
     MEND_DROP = 2,   /* the row (of an index) goes */
     MEND_READY = 3,  /* id, n: its row in ready is written */
     MEND_LATER = 4,  /* id, n: its row in later is written */
     MEND_TOTALS = 5, /* the sums in setting are counted anew */
-    MEND_COUNTS = 6, /* those of key, dictionary and domain, too */
+    MEND_FINISH = 6, /* id: it ends, or is held, as its deliveries say */
 };
 struct proto_mend_item {
     uint64_t what; /* enum mend_what */

@@ -285,6 +285,9 @@ void replay_outcome_results(struct replay_job *job);
 /* Events and counters of what was decided; after the store recorded it. */
 void replay_outcome_tell(const struct replay_job *job);
 
+/* replay_work.c: tells that the message, or its content, cannot be read. */
+void replay_damaged(uint64_t id, const char *reason);
+
 /* --- replay_train.c --------------------------------------------------------
  */
 

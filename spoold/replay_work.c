@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "event.h"
 #include "log.h"
 #include "loop.h"
 #include "mem.h"
@@ -261,12 +262,22 @@ choose_tries(struct replay_job *job)
     }
 }
 
+void
+replay_damaged(uint64_t id, const char *reason)
+{
+    struct event event;
+
+    event_begin(&event, EVENT_DAMAGED);
+    event_id(&event, "id", id);
+    event_text(&event, "reason", reason);
+    event_end(&event);
+}
+
 /* NULL: the message is under way, gone, or has nothing for the target. */
 static struct replay_job *
 job_begin(struct replay_target *target, uint64_t id)
 {
     struct replay_job *job = find_job(target, id);
-    char text[MSGID_TEXT_MAX];
     struct why why;
     int found;
 
@@ -277,8 +288,7 @@ job_begin(struct replay_target *target, uint64_t id)
     job = job_new(target, id);
     found = db_read_message(replay_db(), id, &job->message, &why);
     if (found < 0) {
-        log_warn("message %s is set aside: %s", msgid_print(id, text),
-                 why.text);
+        replay_damaged(id, why.text);
         job_stick(job);
         return NULL;
     }

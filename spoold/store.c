@@ -389,6 +389,30 @@ store_on_learn(struct peer_message *message)
 }
 
 static void
+mend_done(enum role from, uint64_t call, uint64_t id,
+          enum submit_result result, const char *reason, uint64_t count)
+{
+    struct proto_done answer = {.done = result == SUBMIT_DONE,
+                                .count = result == SUBMIT_DONE ? count : 0,
+                                .text = view_of(reason)};
+
+    (void)id;
+    peer_answer(from, call, PROTO_MENDED, &answer);
+}
+
+static void
+store_on_mend(struct peer_message *message)
+{
+    struct store_record record = {.kind = STORE_MEND,
+                                  .when_ms = (uint64_t)clock_wall_ms(),
+                                  .keep_ms = store.keep_ms,
+                                  .payload = message->bytes,
+                                  .fd = -1};
+
+    store_batch_add(&record, message->from, message->call, 0, mend_done);
+}
+
+static void
 store_on_rekey(struct peer_message *message)
 {
     add_plain(message, STORE_REKEY, rekey_done);
@@ -490,6 +514,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_SCRUB, store_on_scrub},   {PROTO_CHECK_POINT, store_on_check_point},
     {PROTO_STEER, store_on_steer},   {PROTO_PAIRS, store_on_pairs},
     {PROTO_REKEY, store_on_rekey},   {PROTO_LEARN, store_on_learn},
+    {PROTO_MEND, store_on_mend},
 };
 
 const struct role_entry store_role = {

@@ -203,6 +203,7 @@ enum apply_result store_apply_carry(struct store_apply *apply,
 enum apply_result store_apply_trim(struct store_apply *apply,
                                    const struct store_trim *trim);
 enum apply_result store_apply_mend(struct store_apply *apply,
+                                   const struct store_record *record,
                                    const struct proto_mend *mend);
 
 /* store_submit.c: the record that brings a message in. */

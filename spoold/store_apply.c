@@ -437,6 +437,9 @@ store_apply_record(struct store_apply *apply, const struct store_record *record)
     case STORE_STEER:
         result = store_apply_steer(apply, record, &payload.steer);
         break;
+    case STORE_MEND:
+        result = store_apply_mend(apply, record, &payload.mend);
+        break;
     case STORE_LEARN:
         result =
             store_apply_learn(apply, record->when_ms, &payload.dictionary);
