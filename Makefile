@@ -150,6 +150,8 @@ SRCS_spoold = \
     spoold/control_key.c \
     spoold/control_dictionary.c \
     spoold/control_check.c \
+    spoold/control_export.c \
+    spoold/control_import.c \
     spoold/control_steer.c \
     spoold/control_watch.c \
     spoold/control_audit.c \
@@ -173,6 +175,8 @@ SRCS_spoolctl = \
     spoolctl/show_key.c \
     spoolctl/show_dictionary.c \
     spoolctl/show_check.c \
+    spoolctl/export.c \
+    spoolctl/import.c \
     spoolctl/show_audit.c \
     spoolctl/show_trace.c \
     spoolctl/show_why.c \

@@ -105,6 +105,17 @@ X(CHECK, CONTROL(check), "check", "[--repair]", 0, 0, CTL_MANY,
   "While mail goes on. Rows that cannot be read or contradict others are named.\n"
   "--repair sets aside what cannot be read, so that the rest flows, and puts\n"
   "right what can be. \"spoolctl audit\" asks whether anything is missing.\n")
+X(EXPORT, CONTROL(export), "export", "--to PATH [QUERY]", 0, CTL_ARGUMENTS_MAX, CTL_MANY,
+  "write what is held, or what QUERY says, to files",
+  "PATH becomes a directory with one ID.eml a message, byte for byte, and\n"
+  "manifest.jsonl with all that is known of each: \"spoolctl import PATH\" on\n"
+  "another host takes up what is still to be delivered. Nothing is removed here.\n")
+X(IMPORT, CONTROL(import), "import", "[--target NAME] [--dry-run] PATH ...", 1, CTL_ARGUMENTS_MAX, CTL_MANY,
+  "bring in what export wrote",
+  "Ids, attempts, states and the time a message was held already are kept; what\n"
+  "is here is not taken twice, so an import that was cut can be made again.\n"
+  "Recipients of domains that are not configured are refused unless --target\n"
+  "NAME says where to.\n")
 X(BACKUP, CONTROL(backup), "backup", "FILE", 1, 1, CTL_ONE,
   "a copy of the store as it is now, while it goes on",
   "FILE is written anew; \"-\" is the standard output. Nothing in it can be read\n"

@@ -168,6 +168,8 @@ show_answer(const struct request *request, const struct answer *answer,
     const struct show *show = shows[request->command];
     bool text = request->output == OUTPUT_TEXT;
 
+    if (answer->kind == ANSWER_ROW && show->file_row != NULL)
+        show->file_row(answer->row);
     if (answer->kind == ANSWER_RAW && !text && show->begin == NULL)
         json_content_add(answer->bytes);
     else if (answer->kind == ANSWER_RAW && show->raw != NULL)
@@ -216,6 +218,15 @@ begin_file(const struct request *request)
     return CTL_EXIT_REFUSED;
 }
 
+/* A daemon that would not have all of it has said why: that is read next. */
+static int
+send_rest(struct talk *talk, const struct request *request, struct why *why)
+{
+    const struct show *show = shows[request->command];
+
+    return show->send != NULL ? show->send(talk, request, why) : 0;
+}
+
 /* Exit status. */
 static int
 show_all(struct talk *talk, const struct request *request)
@@ -255,8 +266,15 @@ ask_at(const char *path, const struct request *request)
     }
     if (talk_send(talk, request, &why) != 0)
         complain("%s", why.text);
-    else if ((status = begin_file(request)) == CTL_EXIT_DONE)
+    else if ((status = begin_file(request)) == CTL_EXIT_DONE) {
+        int rc = send_rest(talk, request, &why);
+
         status = show_all(talk, request);
+        if (rc != 0 && (status == CTL_EXIT_DONE || status == CTL_EXIT_AWAY))
+            complain("%s", why.text);
+        if (rc != 0 && status == CTL_EXIT_DONE)
+            status = CTL_EXIT_REFUSED;
+    }
     talk_close(&talk);
     return status;
 }

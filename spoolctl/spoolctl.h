@@ -73,6 +73,9 @@ struct answer {
 struct talk *talk_open(const char *path, struct why *why);
 int talk_send(struct talk *talk, const struct request *request,
               struct why *why);
+/* Sends bytes that follow the request. Answers that are here already are taken
+ * in meanwhile, so that neither side waits for the other. */
+int talk_put(struct talk *talk, struct view bytes, struct why *why);
 /* Waits for the next piece. -1: the daemon is gone or makes no sense. */
 int talk_next(struct talk *talk, struct answer *answer, struct why *why);
 void talk_close(struct talk **talk);
@@ -90,6 +93,11 @@ struct show {
      * elsewhere. -1 and a reason. */
     int (*begin)(const struct request *request, struct why *why);
     int (*finish)(bool whole, struct why *why);
+    /* Rows that go to files; with --json they are printed as well. */
+    void (*file_row)(const json_t *row);
+    /* What follows the request (spoold/control.h). */
+    int (*send)(struct talk *talk, const struct request *request,
+                struct why *why);
 };
 
 /* Commands, as ctl_table.h names them: show_NAME for those the daemon

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -148,6 +149,28 @@ talk_fill(struct talk *talk, struct why *why)
         return why_text(why, "the daemon ended before its answer did%s%s",
                         n < 0 ? ": " : "", n < 0 ? strerror(errno) : "");
     talk->in.len += (size_t)n;
+    return 0;
+}
+
+int
+talk_put(struct talk *talk, struct view bytes, struct why *why)
+{
+    while (bytes.len > 0) {
+        struct pollfd ready = {.fd = talk->fd, .events = POLLIN | POLLOUT};
+        ssize_t n;
+
+        if (poll(&ready, 1, -1) < 0 && errno != EINTR)
+            return why_text(why, "poll: %s", strerror(errno));
+        if ((ready.revents & (POLLIN | POLLHUP)) != 0 &&
+            talk_fill(talk, why) != 0)
+            return -1;
+        if ((ready.revents & POLLOUT) == 0)
+            continue;
+        n = send(talk->fd, bytes.data, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return why_text(why, "the daemon went away: %s", strerror(errno));
+        bytes = view_skip(bytes, n > 0 ? (size_t)n : 0);
+    }
     return 0;
 }
 

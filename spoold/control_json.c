@@ -67,6 +67,8 @@ json_recipient(const struct db_delivery *row, uint64_t arrived_ms)
     return json;
 }
 
+static const char *const origins[] = {"", "smtp", "dsn", "import"};
+
 static void
 set_facts(json_t *json, const struct message *message)
 {
@@ -92,7 +94,9 @@ set_facts(json_t *json, const struct message *message)
     json_object_set_new(json, "stored", json_num(message->stored));
     json_object_set_new(
         json, "origin",
-        json_string(message->origin == ORIGIN_DSN ? "dsn" : "smtp"));
+        json_string(message->origin < sizeof(origins) / sizeof(origins[0])
+                        ? origins[message->origin]
+                        : ""));
     json_object_set_new(json, "finished",
                         control_json_time(message->finished_ms));
 }
