@@ -177,6 +177,7 @@ SRCS_spoolctl = \
     spoolctl/show_check.c \
     spoolctl/export.c \
     spoolctl/import.c \
+    spoolctl/import_postfix.c \
     spoolctl/show_audit.c \
     spoolctl/show_trace.c \
     spoolctl/show_why.c \
@@ -256,6 +257,7 @@ FUZZ_TARGETS = \
     reply \
     query \
     event_line \
+    import_postfix \
 
 # --- how ------------------------------------------------------------------
 
@@ -388,6 +390,7 @@ build/fuzz/%: build/fuzz-obj/tests/fuzz/fuzz_%.o build/fuzz-obj/libspool.a
 	    $(filter-out $<,$(filter %.o,$^)) build/fuzz-obj/libspool.a \
 	    $(LDLIBS_libspool)
 
+build/fuzz/import_postfix: build/fuzz-obj/spoolctl/import_postfix.o
 build/fuzz/session: $(addprefix build/fuzz-obj/spoold/, \
     listener_session.o listener_command.o listener_data.o sealing.o stats.o)
 

@@ -111,7 +111,9 @@ X(EXPORT, CONTROL(export), "export", "--to PATH [QUERY]", 0, CTL_ARGUMENTS_MAX, 
   "manifest.jsonl with all that is known of each: \"spoolctl import PATH\" on\n"
   "another host takes up what is still to be delivered. Nothing is removed here.\n")
 X(IMPORT, CONTROL(import), "import", "[--target NAME] [--dry-run] PATH ...", 1, CTL_ARGUMENTS_MAX, CTL_MANY,
-  "bring in what export wrote",
+  "bring in what export wrote, or a queue of Postfix",
+  "PATH is a directory of export's, or Postfix's queue_directory (stop Postfix\n"
+  "first: nothing is removed there, and it would deliver, too).\n"
   "Ids, attempts, states and the time a message was held already are kept; what\n"
   "is here is not taken twice, so an import that was cut can be made again.\n"
   "Recipients of domains that are not configured are refused unless --target\n"

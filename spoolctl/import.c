@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * import PATH ...: directories that export made. Each line of a manifest goes
- * to the daemon with the content of its file; what was refused is named. An
- * import that was cut can be made again: what is here is not taken twice.
+ * import PATH ...: directories that export made, and queue directories of
+ * Postfix. Each message goes to the daemon with its content; what was refused
+ * is named. An import of an export that was cut can be made again: an id that
+ * is here is not taken twice.
  */
 #include "spoolctl.h"
 
 #include <sys/stat.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,11 +17,17 @@
 #include <unistd.h>
 
 #include "body.h"
+#include "file.h"
+#include "import_postfix.h"
 #include "mem.h"
 
-#define MANIFEST   "manifest.jsonl"
-#define LINE_BYTES (4 * 1024 * 1024)
-#define CHUNK      (64 * 1024)
+#define MANIFEST       "manifest.jsonl"
+#define LINE_BYTES     (4 * 1024 * 1024)
+#define CHUNK          (64 * 1024)
+#define QUEUE_FILE_MAX ((size_t)1 << 31)
+
+/* --- what export made -------------------------------------------------------
+ */
 
 /* The file of a message, read once before it is sent: a digest that is not
  * the manifest's is found before the daemon has half of it. */
@@ -149,6 +157,146 @@ send_directory(struct talk *talk, const char *path, size_t *failed,
     return rc;
 }
 
+/* --- a queue directory of Postfix ------------------------------------------
+ */
+
+static json_t *
+text_json(struct view text)
+{
+    return json_stringn_nocheck(text.data != NULL ? text.data : "", text.len);
+}
+
+static json_t *
+postfix_json(const struct postfix_message *message, const char *source,
+             bool on_hold)
+{
+    json_t *recipients = json_array();
+
+    for (size_t i = 0; i < message->n_recipients; i++)
+        json_array_append_new(
+            recipients, json_pack("{s:o, s:s}", "address",
+                                  text_json(message->recipients[i]), "state",
+                                  on_hold ? "on-hold" : "ready"));
+    return json_pack("{s:s, s:I, s:o, s:i, s:o, s:o, s:o, s:o}", "source",
+                     source, "arrived_ms", (json_int_t)message->arrived_ms,
+                     "sender", text_json(message->sender), "flags",
+                     message->is_8bit + 2 * message->is_utf8, "client",
+                     text_json(message->client), "helo",
+                     text_json(message->helo), "protocol",
+                     text_json(message->protocol), "recipients", recipients);
+}
+
+static int
+send_memory(struct talk *talk, json_t *message, struct view content,
+            struct why *why)
+{
+    json_t *line = json_pack("{s:o, s:I}", "message", message, "raw",
+                             (json_int_t)content.len);
+    char *text = json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII);
+    int rc = 0;
+
+    json_decref(line);
+    if (text == NULL)
+        return why_text(why, "an address that is not UTF-8");
+    if (talk_put(talk, view_of(text), why) != 0 ||
+        talk_put(talk, VIEW("\n"), why) != 0 ||
+        talk_put(talk, content, why) != 0)
+        rc = -1;
+    free(text);
+    return rc;
+}
+
+/* Postfix makes a file executable when all of it is there. */
+static int
+send_queue_file(struct talk *talk, const char *path, bool on_hold,
+                size_t *failed, struct why *why)
+{
+    struct postfix_message message = {.arrived_ms = 0};
+    struct buf bytes = {0};
+    struct why reason;
+    struct stat st;
+    int rc = 0;
+
+    if (stat(path, &st) != 0 || (st.st_mode & S_IXUSR) == 0) {
+        complain("%s: not complete, passed over", path);
+        return 0;
+    }
+    if (file_read(path, QUEUE_FILE_MAX, &bytes, &reason) != 0 ||
+        postfix_parse(buf_view(&bytes), &message, &reason) != 0) {
+        complain("%s: %s", path, reason.text);
+        ++*failed;
+    } else {
+        rc = send_memory(talk, postfix_json(&message, path, on_hold),
+                         buf_view(&message.content), why);
+    }
+    postfix_free(&message);
+    buf_free(&bytes);
+    return rc;
+}
+
+/* Files of a queue, which may lie in directories named by a first letter. */
+static int
+send_queue(struct talk *talk, const char *path, bool on_hold, size_t *failed,
+           struct why *why)
+{
+    struct dirent **names;
+    int n = scandir(path, &names, NULL, alphasort);
+    int rc = 0;
+
+    for (int i = 0; i < n; i++) {
+        char *below = NULL;
+        struct stat st;
+
+        if (names[i]->d_name[0] != '.' && rc == 0 &&
+            asprintf(&below, "%s/%s", path, names[i]->d_name) > 0 &&
+            lstat(below, &st) == 0) {
+            if (S_ISDIR(st.st_mode))
+                rc = send_queue(talk, below, on_hold, failed, why);
+            else if (S_ISREG(st.st_mode))
+                rc = send_queue_file(talk, below, on_hold, failed, why);
+        }
+        free(below);
+        free(names[i]);
+    }
+    if (n >= 0)
+        free(names);
+    return rc;
+}
+
+static bool
+has(const char *path, const char *name)
+{
+    char *whole;
+    bool there =
+        asprintf(&whole, "%s/%s", path, name) > 0 && access(whole, F_OK) == 0;
+
+    free(whole);
+    return there;
+}
+
+static int
+send_postfix(struct talk *talk, const char *path, size_t *failed,
+             struct why *why)
+{
+    static const char *const queues[] = {"incoming", "active", "deferred",
+                                         "hold"};
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]) && rc == 0; i++) {
+        char *queue;
+
+        if (asprintf(&queue, "%s/%s", path, queues[i]) < 0)
+            return why_text(why, "out of memory");
+        rc = send_queue(talk, queue, strcmp(queues[i], "hold") == 0, failed,
+                        why);
+        free(queue);
+    }
+    return rc;
+}
+
+/* --- all of them -------------------------------------------------------------
+ */
+
 static size_t failed_here;
 
 static int
@@ -159,7 +307,11 @@ import_send(struct talk *talk, const struct request *request, struct why *why)
     for (size_t i = request->first; i < request->n_words && rc == 0; i++) {
         char *path = mem_copy(request->words[i].data, request->words[i].len);
 
-        rc = send_directory(talk, path, &failed_here, why);
+        if (!has(path, MANIFEST) && has(path, "deferred") &&
+            has(path, "active"))
+            rc = send_postfix(talk, path, &failed_here, why);
+        else
+            rc = send_directory(talk, path, &failed_here, why);
         free(path);
     }
     return rc == 0 ? talk_put(talk, VIEW("{\"end\":true}\n"), why) : rc;
