@@ -215,6 +215,7 @@ UNIT_TESTS = \
     control_audit \
     store_apply \
     store_refs \
+    store_keys \
     store_steer \
     store_compact \
     line \
@@ -352,6 +353,7 @@ OBJS_apply = $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
     store_delivery.o store_refs.o store_steer.o store_keys.o \
     store_checkpoint.o store_learn.o store_mend.o)
 $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
+    $(BUILD)/unit/test_store_keys \
     $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \
     $(OBJS_apply)

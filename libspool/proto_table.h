@@ -43,7 +43,7 @@ X(DICTIONARY,   STORE,              LISTENER|REPLAY|CONTROL, FD_NONE, dictionary
 X(ROTATE,       CONTROL,            PARENT,               FD_NONE, proto_none,        "make a new key pair and use it from now on")
 X(ROTATED,      PARENT,             CONTROL,              FD_NONE, proto_done,        "its id, or why not")
 X(REKEY,        REPLAY,             STORE,                FD_NONE, proto_data_keys,   "these data keys, sealed to the current pair")
-X(REKEYED,      STORE,              REPLAY,               FD_NONE, proto_count,       "how many of them were stored")
+X(REKEYED,      STORE,              REPLAY,               FD_NONE, proto_done,        "how many were stored; in text, the pair the store takes new data keys of")
 X(RESEALED,     REPLAY,             PARENT,               FD_NONE, proto_pair,        "nothing is sealed to that pair any more: forget its secret")
 X(TRAIN,        CONTROL,            REPLAY,               FD_NONE, proto_none,        "train a dictionary from what is held")
 X(TRAINED,      REPLAY,             CONTROL,              FD_NONE, proto_done,        "it is in use, or why not")

@@ -7,8 +7,8 @@
  * What is true when: `flushing` - a deferred flush is queued; `dead` -
  * io_free was called, only the deferred free is still to come; `ended` -
  * on_end was called, no further callback; `last_words` - it was a timeout, so
- * the connection can still carry what is written before io_free. TLS goes
- * through io->phase.
+ * the connection can still carry what is written before io_free; `wipes` -
+ * no copy of input that was taken stays in memory. TLS goes through io->phase.
  */
 #include "io.h"
 
@@ -55,6 +55,7 @@ struct io {
     bool shutting; /* io_shutdown was called */
     bool wants_drained;
     bool in_input; /* the input handler is running */
+    bool wipes;
     const struct io_handlers *handlers;
     void *arg;
     struct event *readable;
@@ -106,6 +107,15 @@ io_end_ssl(struct io *io)
     io_end(io, IO_ERROR, text);
 }
 
+/* Gives back the memory of what was left of input. */
+static void
+io_drop_input(struct io *io)
+{
+    if (io->wipes && io->in.cap > 0)
+        explicit_bzero(io->in.data, io->in.cap);
+    buf_free(&io->in);
+}
+
 static void
 io_destroy(void *arg)
 {
@@ -115,7 +125,7 @@ io_destroy(void *arg)
     event_free(io->writable);
     SSL_free(io->ssl);
     close(io->fd);
-    buf_free(&io->in);
+    io_drop_input(io);
     buf_free(&io->out);
     io->magic = 0;
     free(io);
@@ -142,6 +152,33 @@ io_free(struct io **io_ptr)
 
 /* --- input --------------------------------------------------------------- */
 
+/* Adds to what is left of input; a buffer that is too small is not left
+ * behind with its bytes. */
+static void
+io_keep(struct io *io, struct view bytes)
+{
+    size_t len = io->in.len + bytes.len;
+
+    if (io->wipes && io->in.len > 0 && len > io->in.cap) {
+        struct buf larger = {0};
+
+        buf_reserve(&larger, len);
+        buf_add_view(&larger, buf_view(&io->in));
+        io_drop_input(io);
+        io->in = larger;
+    }
+    buf_add_view(&io->in, bytes);
+}
+
+/* Takes the first n bytes off what was left of input. */
+static void
+io_drop(struct io *io, size_t n)
+{
+    buf_consume(&io->in, n);
+    if (io->wipes && n > 0)
+        explicit_bzero(io->in.data + io->in.len, n);
+}
+
 static void
 io_deliver(struct io *io, struct view fresh)
 {
@@ -150,7 +187,7 @@ io_deliver(struct io *io, struct view fresh)
     if (from_scratch) {
         io->current = fresh;
     } else {
-        buf_add_view(&io->in, fresh);
+        io_keep(io, fresh);
         io->current = buf_view(&io->in);
     }
     io->in_input = true;
@@ -161,11 +198,11 @@ io_deliver(struct io *io, struct view fresh)
         return;
     /* Keep what was not taken, give back memory that is not needed. */
     if (from_scratch)
-        buf_add_view(&io->in, io->current);
+        io_keep(io, io->current);
     else
-        buf_consume(&io->in, io->in.len - io->current.len);
+        io_drop(io, io->in.len - io->current.len);
     if (io->in.len == 0)
-        buf_free(&io->in);
+        io_drop_input(io);
     io->current = buf_view(&io->in);
 }
 
@@ -220,6 +257,8 @@ io_read(struct io *io)
         if (more <= 0)
             return;
         io_deliver(io, (struct view){scratch, got});
+        if (io->wipes)
+            explicit_bzero(scratch, got);
         if (io->dead || io->ended)
             return;
         if (io->in.len > INPUT_MAX) {
@@ -258,6 +297,12 @@ io_consume(struct io *io, size_t n)
     if (n > io->current.len)
         bug("%zu bytes of input taken, %zu there", n, io->current.len);
     io->current = view_skip(io->current, n);
+}
+
+void
+io_wipe_input(struct io *io)
+{
+    io->wipes = true;
 }
 
 void

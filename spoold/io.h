@@ -52,6 +52,8 @@ void io_free(struct io **io);
 /* Input that is there and not consumed. Valid until the callback returns. */
 struct view io_input(const struct io *io);
 void io_consume(struct io *io, size_t n);
+/* From now on what was taken is written over: it is somebody's mail. */
+void io_wipe_input(struct io *io);
 /* Stop and go on reading (back-pressure). on_input comes by itself after
  * io_resume when unconsumed input is waiting. */
 void io_pause(struct io *io);

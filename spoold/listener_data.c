@@ -45,6 +45,7 @@ listener_data_drop(struct listener_session *session)
     session->content = NULL;
     set_memory(content, 0);
     body_writer_free(&content->writer);
+    explicit_bzero(content, sizeof(*content)); /* lines of the header */
     free(content);
 }
 

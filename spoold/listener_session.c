@@ -342,6 +342,7 @@ listener_session_new(int fd, const char *address,
     event_end(&event);
 
     session->io = io_new(fd, &session_handlers, session);
+    io_wipe_input(session->io);
     io_set_timeout(session->io, listener.policy.conf->command_timeout_ms);
     buf_reset(&reply_text);
     buf_add_text(&reply_text, "220 ");

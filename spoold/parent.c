@@ -7,6 +7,7 @@
  */
 #include "parent.h"
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <errno.h>
@@ -197,6 +198,8 @@ parent_run(struct conf *conf, const char *path, bool debug)
     parent.gifts.conf = conf;
     parent.gifts.debug = debug;
     raise_descriptors(conf);
+    if (geteuid() == 0) /* no core file with the secrets in it */
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (open_everything(conf, &why) != 0) {
         log_warn("%s", why.text);
         return 1;

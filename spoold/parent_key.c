@@ -44,10 +44,10 @@ struct parent_keys {
     char *passphrase; /* NULL: it is not locked */
     char path[PATH_MAX];
     bool fixed; /* a credential: it cannot be written */
+    bool asks;  /* at the start only: later, roles wait for the parent */
 };
 
-/* --- the passphrase --------------------------------------------------------
- */
+/* --- the passphrase ------------------------------------------------------- */
 
 /* The path of a systemd credential; false: there are none. */
 static bool
@@ -61,7 +61,7 @@ credential(const char *name, char path[PATH_MAX])
 }
 
 static char *
-find_passphrase(const char *key_path)
+find_passphrase(const char *key_path, bool asks)
 {
     char path[PATH_MAX], prompt[PATH_MAX + 32];
     struct buf bytes = {0};
@@ -69,7 +69,7 @@ find_passphrase(const char *key_path)
 
     if (!credential("spool.passphrase", path)) {
         snprintf(prompt, sizeof(prompt), "Passphrase of %s", key_path);
-        return passphrase_ask(prompt);
+        return asks ? passphrase_ask(prompt) : NULL;
     }
     if (file_read(path, PASSPHRASE_MAX, &bytes, NULL) == 0) {
         while (bytes.len > 0 && (bytes.data[bytes.len - 1] == '\n' ||
@@ -83,8 +83,19 @@ find_passphrase(const char *key_path)
     return passphrase;
 }
 
-/* --- reading and making ------------------------------------------------------
- */
+/* --- reading and making --------------------------------------------------- */
+
+/* Others who could read it would have no need of us. */
+static void
+check_mode(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+        log_warn("%s: not only its owner can get at it (mode %03o): \"chmod "
+                 "600\" it",
+                 path, (unsigned)st.st_mode & 0777);
+}
 
 static int
 load_from(struct parent_keys *keys, const char *path, struct why *why)
@@ -102,7 +113,7 @@ load_from(struct parent_keys *keys, const char *path, struct why *why)
         explicit_bzero(text.data, text.cap);
     buf_free(&text);
     if (locked && keys->passphrase == NULL &&
-        (keys->passphrase = find_passphrase(path)) == NULL)
+        (keys->passphrase = find_passphrase(path, keys->asks)) == NULL)
         return why_text(why,
                         "%s is locked: start spoold on a terminal, or give it "
                         "the credential spool.passphrase (systemd.exec(5))",
@@ -139,6 +150,25 @@ log_key(enum event_kind kind, const char *pair, const char *path)
     event_end(&event);
 }
 
+/* What lies in the spool under that name: the spool is other users' to write,
+ * and a pair that one of them made would be no secret to him. */
+static int
+check_owner(const char *inside, struct why *why)
+{
+    struct stat st;
+
+    if (lstat(inside, &st) != 0)
+        return errno == ENOENT
+                   ? 0
+                   : why_text(why, "%s: %s", inside, strerror(errno));
+    if (st.st_uid == geteuid())
+        return 0;
+    return why_text(why,
+                    "%s was not made by spoold: user %u owns it. Remove it, or "
+                    "make it yours if you know it to be right",
+                    inside, (unsigned)st.st_uid);
+}
+
 static int
 make_somewhere(struct parent_keys *keys, const char *first, const char *inside,
                struct why *why)
@@ -161,6 +191,27 @@ make_somewhere(struct parent_keys *keys, const char *first, const char *inside,
     return 0;
 }
 
+/* What is stored may need any pair that was in force. */
+static int
+check_kept(const struct parent_keys *before, const struct parent_keys *now,
+           struct why *why)
+{
+    char text[KEY_PAIR_TEXT_MAX];
+
+    for (size_t i = 0; before != NULL && i < before->file->n_pairs; i++) {
+        const char *id = before->file->pairs[i].public.id;
+        struct view pair = {id, SEAL_PAIR_ID};
+
+        if (!key_file_has(now->file, pair) &&
+            !key_file_is_lost(now->file, pair))
+            return why_text(why,
+                            "%s: key pair %s is not in it, and what is stored "
+                            "may be sealed to that",
+                            now->path, key_pair_print(id, text));
+    }
+    return 0;
+}
+
 int
 parent_keys_load(struct parent_keys **keys_ptr, const struct conf *conf,
                  struct why *why)
@@ -169,6 +220,7 @@ parent_keys_load(struct parent_keys **keys_ptr, const struct conf *conf,
     char first[PATH_MAX], given[PATH_MAX], inside[PATH_MAX];
     int rc;
 
+    keys->asks = *keys_ptr == NULL;
     if (*keys_ptr != NULL && (*keys_ptr)->passphrase != NULL)
         keys->passphrase = mem_copy_text((*keys_ptr)->passphrase);
     snprintf(first, sizeof(first), "%.*s", (int)conf->key_file.len,
@@ -180,6 +232,8 @@ parent_keys_load(struct parent_keys **keys_ptr, const struct conf *conf,
     } else if (credential("spool.key", given)) {
         rc = load_from(keys, given, why);
         keys->fixed = true;
+    } else if ((rc = check_owner(inside, why)) != 0) {
+        /* it is not to be used, nor to be written through */
     } else if (access(inside, F_OK) == 0) {
         rc = load_from(keys, inside, why);
     } else if (*keys_ptr != NULL) { /* a reload makes no new secrets */
@@ -187,7 +241,9 @@ parent_keys_load(struct parent_keys **keys_ptr, const struct conf *conf,
     } else {
         rc = make_somewhere(keys, first, inside, why);
     }
-    if (rc != 0) {
+    if (rc == 0 && !keys->fixed)
+        check_mode(keys->path);
+    if (rc != 0 || check_kept(*keys_ptr, keys, why) != 0) {
         parent_keys_free(&keys);
         return -1;
     }
@@ -207,8 +263,7 @@ parent_keys_free(struct parent_keys **keys)
     *keys = NULL;
 }
 
-/* --- handing on --------------------------------------------------------------
- */
+/* --- handing on ----------------------------------------------------------- */
 
 /* Who reads content has the secrets; who writes has what seals it. */
 void
@@ -238,8 +293,7 @@ parent_keys_give(const struct parent_keys *keys, enum role to,
     peer_send(to, PROTO_PAIRS, &pairs, -1);
 }
 
-/* --- changes
- * ------------------------------------------------------------------- */
+/* --- changes -------------------------------------------------------------- */
 
 /* The file as it is on disk now, to be changed and written: what is in force
  * is only replaced by what is safe there. */

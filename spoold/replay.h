@@ -61,8 +61,9 @@ struct replay_work {
     size_t batch_n;
     struct db_ready_cursor cursor;
     bool maybe_more;  /* the table may hold messages that are not in here */
-    bool round_found; /* this round of the cursor found some */
-    size_t under_way; /* jobs, recorded ones excepted */
+    bool round_began; /* a job began since this round of the cursor did */
+    bool round_ended; /* and the batch is what it found last */
+    size_t under_way; /* jobs, but for those that are recorded or stuck */
 };
 
 struct replay_target {
@@ -145,7 +146,10 @@ enum replay_job_state {
     JOB_TRYING,     /* a session has it */
     JOB_RECORDING,  /* OUTCOME was sent */
     JOB_UNRECORDED, /* OUTCOME is to be sent (again) when the store is there */
-    JOB_STUCK,      /* the store refused it: never tried again in this life */
+    JOB_STUCK,      /* a row or the content is damaged, or the store refused
+                     * it: not tried again until the store announces it anew,
+                     * or another replay is started. Only the key is left. */
+    JOB_KEYLESS,    /* the same until its secret key comes: it is not here */
 };
 
 struct replay_job_key {
@@ -164,6 +168,7 @@ struct replay_job {
     struct replay_try *tries;
     size_t n_tries;
     bool more;    /* the message has further recipients at this target */
+    bool damaged; /* its content cannot be read: see replay_job_damaged */
     char *remote; /* the host that was spoken to, for DSN and events */
 
     uint64_t when_ms; /* of the outcome */
@@ -177,6 +182,8 @@ struct replay_job {
 
 struct replay_work *replay_work_new(void);
 void replay_work_free(struct replay_work **work);
+/* Secret keys came: what waits for one is looked at again. */
+void replay_job_keys_came(void);
 /* Messages known to wait, without a look into the store. */
 size_t replay_work_known(const struct replay_target *target);
 /* The store announced it. */
@@ -191,6 +198,12 @@ struct replay_job *replay_work_take(struct replay_target *target);
 /* What became of a job: outcomes are judged and sent. Tries that all say
  * SAID_NOTHING put the message back. The job is the callee's. */
 void replay_job_done(struct replay_job *job);
+/* Its content is not what came in: told once, and nothing more is tried of it;
+ * what the target said before of some recipients is recorded. The job goes
+ * on to replay_job_done. */
+void replay_job_damaged(struct replay_job *job, const char *reason);
+/* Jobs of a target that goes. */
+void replay_work_forget(struct replay_target *target);
 /* Sends what could not be recorded so far. */
 void replay_job_store_up(void);
 size_t replay_job_count(void); /* jobs whose outcome is not recorded */
@@ -285,9 +298,6 @@ void replay_outcome_results(struct replay_job *job);
 /* Events and counters of what was decided; after the store recorded it. */
 void replay_outcome_tell(const struct replay_job *job);
 
-/* replay_work.c: tells that the message, or its content, cannot be read. */
-void replay_damaged(uint64_t id, const char *reason);
-
 /* --- replay_train.c --------------------------------------------------------
  */
 
@@ -303,5 +313,7 @@ void replay_key_on_pairs(struct peer_message *message);
  * cannot be had (*why). */
 int replay_key_of(const struct message *message, char key[SEAL_KEY],
                   struct why *why);
+/* Could it be had? 1: yes; 0: not yet, PAIRS must come first; -1: no. */
+int replay_key_check(const struct message *message, struct why *why);
 
 #endif

@@ -21,26 +21,27 @@
 
 #define STEP_KEYS 100
 #define STEP_MS   5
-/* How long after a rotation a data key that is sealed to the former pair may
- * still be on its way into the store (store.c lets none in any more once it
- * has heard of the new pair). */
-#define SETTLE_MS 5000
+#define SETTLE_MS 200
 #define AGAIN_MS  60000
 
 static struct {
     struct seal_reader *reader;
     struct seal_pair *pairs; /* of the reader, the current one first */
     size_t n_pairs;
+    struct buf lost; /* ids of pairs that are known to be lost */
     struct loop_timer *step;
+    bool agreed; /* the store lets in none that is sealed to a former pair */
     uint64_t cursor; /* data keys up to here are done */
     bool found;      /* one was sealed to a former pair, in this pass */
+    bool stuck;      /* one could not be sealed anew */
     struct buf row;
 } keys;
 
 static void reseal_step(void *arg);
 
-/* --- PAIRS -----------------------------------------------------------------
- */
+static void pass_again(uint64_t in_ms);
+
+/* --- PAIRS ---------------------------------------------------------------- */
 
 static int
 find_dictionary(uint64_t id, struct buf *out, struct why *why)
@@ -57,12 +58,21 @@ find_dictionary(uint64_t id, struct buf *out, struct why *why)
     return found;
 }
 
-static void
+/* False: each of them was here before. */
+static bool
 keep_pairs(const struct proto_pairs *list)
 {
     const struct proto_pair *items = list->pairs.items;
+    bool fresh = false;
     size_t n = 0;
 
+    buf_reset(&keys.lost);
+    for (size_t i = 0; i < list->pairs.count; i++) {
+        if (items[i].lost)
+            buf_add_view(&keys.lost, items[i].id);
+        else if (!seal_reader_has(keys.reader, items[i].id))
+            fresh = true;
+    }
     if (keys.pairs != NULL)
         explicit_bzero(keys.pairs, keys.n_pairs * sizeof(*keys.pairs));
     free(keys.pairs);
@@ -72,6 +82,7 @@ keep_pairs(const struct proto_pairs *list)
             seal_pair_of(&keys.pairs[n++], items[i].secret.data);
     keys.n_pairs = n;
     seal_reader_use(keys.reader, keys.pairs, n);
+    return fresh;
 }
 
 void
@@ -83,15 +94,12 @@ replay_key_on_pairs(struct peer_message *message)
         body_find_dictionaries_by(find_dictionary);
     }
     sealing_on_pairs(message);
-    keep_pairs(message->payload);
-    keys.cursor = 0;
-    keys.found = false;
-    if (keys.n_pairs > 1)
-        loop_timer_set(keys.step, SETTLE_MS);
+    if (keep_pairs(message->payload) && replay_db() != NULL)
+        replay_job_keys_came();
+    pass_again(STEP_MS);
 }
 
-/* --- reading ----------------------------------------------------------------
- */
+/* --- reading -------------------------------------------------------------- */
 
 int
 replay_key_of(const struct message *message, char key[SEAL_KEY],
@@ -112,25 +120,66 @@ replay_key_of(const struct message *message, char key[SEAL_KEY],
     return 1;
 }
 
-/* --- sealing anew
- * ------------------------------------------------------------- */
-
 static bool
-is_current(struct view pair)
+is_lost(struct view pair)
 {
-    return view_equal(pair,
-                      (struct view){keys.pairs[0].public.id, SEAL_PAIR_ID});
+    for (size_t at = 0; at + SEAL_PAIR_ID <= keys.lost.len; at += SEAL_PAIR_ID)
+        if (view_equal(pair, (struct view){keys.lost.data + at, SEAL_PAIR_ID}))
+            return true;
+    return false;
+}
+
+int
+replay_key_check(const struct message *message, struct why *why)
+{
+    char pair[KEY_PAIR_TEXT_MAX];
+    struct data_key row;
+    int found;
+
+    if (message->key == 0)
+        return 1;
+    found = db_read_data_key(replay_db(), message->key, &row, &keys.row, why);
+    if (found < 0)
+        return 1; /* reading it will say so in its own way */
+    if (found == 0) {
+        why_text(why, "its data key is missing");
+        return -1;
+    }
+    if (row.pair.len != SEAL_PAIR_ID || seal_reader_has(keys.reader, row.pair))
+        return 1;
+    why_text(why, "the secret of key pair %s is lost",
+             key_pair_print(row.pair.data, pair));
+    return is_lost(row.pair) ? -1 : 0;
+}
+
+/* --- sealing anew --------------------------------------------------------- */
+
+static struct view
+current_id(void)
+{
+    return (struct view){keys.pairs[0].public.id, SEAL_PAIR_ID};
+}
+
+/* From the first data key on, in a while. */
+static void
+pass_again(uint64_t in_ms)
+{
+    keys.cursor = 0;
+    keys.found = keys.stuck = keys.agreed = false;
+    loop_timer_set(keys.step, in_ms);
 }
 
 static void
 on_rekeyed(void *arg, struct peer_message *answer)
 {
+    const struct proto_done *done = answer != NULL ? answer->payload : NULL;
+
     (void)arg;
-    if (answer == NULL) { /* the store is away: from the start, later */
-        keys.cursor = 0;
-        loop_timer_set(keys.step, SETTLE_MS);
+    if (done == NULL || !done->done || !view_equal(done->text, current_id())) {
+        pass_again(SETTLE_MS); /* it is away, or has not heard of it yet */
         return;
     }
+    keys.agreed = true;
     loop_timer_set(keys.step, STEP_MS);
 }
 
@@ -149,14 +198,13 @@ tell_parent(void)
 static void
 end_of_pass(void)
 {
-    keys.cursor = 0;
     if (keys.found) {
-        keys.found = false;
-        loop_timer_set(keys.step, STEP_MS);
+        pass_again(STEP_MS);
         return;
     }
-    tell_parent();
-    loop_timer_set(keys.step, AGAIN_MS); /* if the file could not be written */
+    if (!keys.stuck)
+        tell_parent();
+    pass_again(AGAIN_MS); /* if the file could not be written */
 }
 
 /* Rows of one step, with what their views point into. */
@@ -178,15 +226,19 @@ collect(struct step *step)
          looked++) {
         found = db_read_data_key_after(replay_db(), keys.cursor, &row,
                                        &keys.row, &why);
+        if (found < 0)
+            log_warn("data keys are not sealed anew: %s", why.text);
         if (found != 1)
             return found;
         keys.cursor = row.id;
-        if (is_current(row.pair) || !seal_reader_has(keys.reader, row.pair))
+        if (view_equal(row.pair, current_id()) ||
+            !seal_reader_has(keys.reader, row.pair))
             continue;
         if (seal_reader_reseal(keys.reader, &row, &keys.pairs[0].public,
                                step->sealed[step->n], &why) != 0) {
-            log_warn("a data key cannot be sealed anew: %s", why.text);
-            keys.found = true; /* its pair must stay */
+            if (!keys.stuck)
+                log_warn("a data key cannot be sealed anew: %s", why.text);
+            keys.stuck = true; /* the former pairs stay */
             continue;
         }
         step->rows[step->n] =
@@ -200,21 +252,15 @@ collect(struct step *step)
 }
 
 static void
-reseal_step(void *arg)
+reseal(struct step *step)
 {
-    struct step *step;
     struct proto_data_keys list;
-    int more;
+    int more = keys.agreed ? collect(step) : 1;
 
-    (void)arg;
-    if (replay_db() == NULL || keys.n_pairs < 2) {
-        loop_timer_set(keys.step, SETTLE_MS);
-        return;
-    }
-    step = mem_alloc(sizeof(*step));
-    more = collect(step);
-    if (step->n > 0) {
-        keys.found = true;
+    /* The first list is empty: its answer says that what comes to the store
+     * from then on is not sealed to a former pair. */
+    if (step->n > 0 || !keys.agreed) {
+        keys.found = keys.found || step->n > 0;
         list.keys = (struct record_list){step->rows, step->n};
         peer_call(ROLE_STORE, PROTO_REKEY, &list, -1, on_rekeyed, NULL);
     } else if (more == 1) {
@@ -222,7 +268,23 @@ reseal_step(void *arg)
     } else if (more == 0) {
         end_of_pass();
     } else {
-        loop_timer_set(keys.step, AGAIN_MS);
+        pass_again(AGAIN_MS);
     }
+}
+
+static void
+reseal_step(void *arg)
+{
+    struct step *step;
+
+    (void)arg;
+    if (keys.n_pairs < 2)
+        return;
+    if (replay_db() == NULL) {
+        loop_timer_set(keys.step, SETTLE_MS);
+        return;
+    }
+    step = mem_alloc(sizeof(*step));
+    reseal(step);
     free(step);
 }

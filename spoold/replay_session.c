@@ -129,7 +129,7 @@ tell_attempt(const struct replay_session *session, const char *reason)
 static bool
 may_put_back(const struct replay_session *session, enum replay_fault fault)
 {
-    return fault == FAULT_OURS ||
+    return fault == FAULT_OURS || fault == FAULT_CONTENT ||
            (fault == FAULT_THEIRS && !session->current.heard &&
             session->done > 0);
 }

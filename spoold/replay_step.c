@@ -353,7 +353,7 @@ replay_step_content(struct replay_session *session)
             io_write(session->io, buf_view(&wire));
     }
     if (more < 0) {
-        replay_damaged(session->current.job->key.id, why.text);
+        replay_job_damaged(session->current.job, why.text);
         replay_session_end(session, FAULT_CONTENT, 0, why.text);
     } else if (more == 0) {
         replay_content_free(&session->content);

@@ -174,6 +174,7 @@ run(void *arg)
         obey(target, &action);
     if (target->gone && !target->running && target->work->under_way == 0 &&
         replay_sched_open(&target->sched) == 0) {
+        replay_work_forget(target);
         target_free(target);
         return;
     }

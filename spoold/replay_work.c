@@ -25,11 +25,11 @@
 #include "sealing.h"
 #include "peer.h"
 
-#define LIVE_FIRST    16
+#define LIVE_FIRST 16
 /* Jobs a target may have besides one a connection: delivered, but not yet
  * recorded. A crash now may deliver them twice, so they are few. */
 #define UNRECORDED_MAX 200
-#define AGAIN_MS      1000 /* before an outcome the store had no room for */
+#define AGAIN_MS       1000 /* before an outcome the store had no room for */
 
 _Static_assert(REPLAY_LIVE_MAX % LIVE_FIRST == 0,
                "the ring doubles up to its full size");
@@ -126,8 +126,18 @@ find_job(struct replay_target *target, uint64_t id)
     return job;
 }
 
-/* Goes on with the cursor until the batch is full. At the end of the table a
- * new round begins, unless the last one found nothing but jobs. */
+/* A new round, unless the last one found nothing that could be begun: jobs,
+ * or rows that stand for nothing. */
+static void
+end_round(struct replay_work *w)
+{
+    w->maybe_more = w->maybe_more || w->round_began;
+    w->round_began = false;
+    w->round_ended = false;
+}
+
+/* Goes on with the cursor until the batch is full, or the table is at its
+ * end. */
 static void
 refill(struct replay_target *target)
 {
@@ -136,6 +146,8 @@ refill(struct replay_target *target)
     struct why why;
 
     w->batch_first = 0;
+    if (w->round_ended)
+        end_round(w);
     while (w->maybe_more && w->batch_n < REPLAY_BATCH_MAX) {
         int got = db_read_ready(replay_db(), view_of(target->name), &w->cursor,
                                 &found, &why);
@@ -146,13 +158,12 @@ refill(struct replay_target *target)
         }
         if (got == 0) {
             w->cursor = (struct db_ready_cursor){0};
-            w->maybe_more = w->round_found;
-            w->round_found = false;
-            if (w->batch_n > 0)
-                return;
+            w->maybe_more = false;
+            w->round_ended = w->batch_n > 0;
+            if (!w->round_ended)
+                end_round(w);
         } else if (find_job(target, found.id) == NULL) {
             w->batch[w->batch_n++] = found.id;
-            w->round_found = true;
         }
     }
 }
@@ -211,14 +222,10 @@ job_new(struct replay_target *target, uint64_t id)
     return job;
 }
 
+/* All but the key. */
 static void
-job_free(struct replay_job *job)
+job_clear(struct replay_job *job)
 {
-    struct replay_target *target = job->key.target;
-
-    HASH_DEL(work.jobs, job);
-    target->work->under_way--;
-    work.n_stuck -= job->state == JOB_STUCK;
     for (size_t i = 0; i < job->n_tries; i++)
         free(job->tries[i].reply);
     free(job->tries);
@@ -226,18 +233,78 @@ job_free(struct replay_job *job)
     free(job->remote);
     buf_free(&job->dsn);
     db_message_free(&job->message);
+    job->tries = NULL;
+    job->results = NULL;
+    job->remote = NULL;
+    job->n_tries = job->n_results = 0;
+}
+
+static bool
+is_stuck(const struct replay_job *job)
+{
+    return job->state == JOB_STUCK || job->state == JOB_KEYLESS;
+}
+
+static void
+job_end(struct replay_job *job)
+{
+    HASH_DEL(work.jobs, job);
+    if (is_stuck(job))
+        work.n_stuck--;
+    else
+        job->key.target->work->under_way--;
+    job_clear(job);
     free(job);
+}
+
+static void
+job_free(struct replay_job *job)
+{
+    struct replay_target *target = job->key.target;
+
+    job_end(job);
     replay_target_run(target);
     replay_check_drained();
 }
 
+/* What is left of it keeps the message from being picked again. */
 static void
-job_stick(struct replay_job *job)
+job_stick(struct replay_job *job, enum replay_job_state state)
 {
-    job->state = JOB_STUCK;
+    job->state = state;
     work.n_stuck++;
+    job->key.target->work->under_way--;
+    job_clear(job);
     replay_target_run(job->key.target);
     replay_check_drained();
+}
+
+void
+replay_work_forget(struct replay_target *target)
+{
+    struct replay_job *job, *next;
+
+    HASH_ITER (hh, work.jobs, job, next) {
+        if (job->key.target == target && is_stuck(job))
+            job_end(job);
+    }
+}
+
+void
+replay_job_keys_came(void)
+{
+    struct replay_job *job, *next;
+
+    HASH_ITER (hh, work.jobs, job, next) {
+        struct replay_target *target = job->key.target;
+
+        if (job->state != JOB_KEYLESS)
+            continue;
+        job_end(job);
+        target->work->cursor = (struct db_ready_cursor){0};
+        replay_work_look(target);
+        replay_target_run(target);
+    }
 }
 
 /* The deliveries that are ready for this target, up to REPLAY_TRIES_MAX. */
@@ -262,15 +329,44 @@ choose_tries(struct replay_job *job)
     }
 }
 
-void
-replay_damaged(uint64_t id, const char *reason)
+/* In the log, and in the ledger for "spoolctl why". */
+static void
+tell_damaged(uint64_t id, const char *reason)
 {
+    struct ledger_entry entry = {.when_ms = (uint64_t)clock_wall_ms(),
+                                 .event = EVENT_DAMAGED,
+                                 .id = id,
+                                 .text = view_of(reason)};
     struct event event;
 
     event_begin(&event, EVENT_DAMAGED);
     event_id(&event, "id", id);
     event_text(&event, "reason", reason);
     event_end(&event);
+    peer_send(ROLE_STORE, PROTO_NOTE, &entry, -1);
+}
+
+void
+replay_job_damaged(struct replay_job *job, const char *reason)
+{
+    tell_damaged(job->key.id, reason);
+    job->damaged = true;
+}
+
+/* Without its key a sealed message is not even begun: it would only break
+ * the connection. */
+static bool
+job_has_key(struct replay_job *job)
+{
+    struct why why;
+    int has = replay_key_check(&job->message.message, &why);
+
+    if (has == 1)
+        return true;
+    if (has < 0)
+        tell_damaged(job->key.id, why.text);
+    job_stick(job, JOB_KEYLESS); /* a lost one may be found again */
+    return false;
 }
 
 /* NULL: the message is under way, gone, or has nothing for the target. */
@@ -281,15 +377,17 @@ job_begin(struct replay_target *target, uint64_t id)
     struct why why;
     int found;
 
-    if (job != NULL) {
+    if (job != NULL && !is_stuck(job)) {
         job->more = true; /* something new of it became ready meanwhile */
         return NULL;
     }
+    if (job != NULL) /* the cursor passes it over: the store announced it */
+        job_end(job);
     job = job_new(target, id);
     found = db_read_message(replay_db(), id, &job->message, &why);
     if (found < 0) {
-        replay_damaged(id, why.text);
-        job_stick(job);
+        tell_damaged(id, why.text);
+        job_stick(job, JOB_STUCK);
         return NULL;
     }
     if (found == 1)
@@ -298,7 +396,7 @@ job_begin(struct replay_target *target, uint64_t id)
         job_free(job);
         return NULL;
     }
-    return job;
+    return job_has_key(job) ? job : NULL;
 }
 
 struct replay_job *
@@ -309,6 +407,7 @@ replay_work_take(struct replay_target *target)
 
     while (job == NULL && next_waiting(target, &id))
         job = job_begin(target, id);
+    target->work->round_began |= job != NULL;
     return job;
 }
 
@@ -389,6 +488,10 @@ job_finish(struct replay_job *job)
         target->deferred += job->tries[i].state == DELIVERY_LATER;
         more |= job->tries[i].state == DELIVERY_READY;
     }
+    if (job->damaged) {
+        job_stick(job, JOB_STUCK);
+        return;
+    }
     if (more)
         add_first(target, job->key.id);
     job_free(job);
@@ -415,9 +518,9 @@ job_refused(struct replay_job *job)
         job_finish(job);
         return;
     }
-    log_warn("the outcome of message %s was refused: it is set aside",
+    log_warn("the outcome of message %s was refused: it is left alone",
              msgid_print(job->key.id, id));
-    job_stick(job);
+    job_stick(job, JOB_STUCK);
 }
 
 static void
@@ -429,8 +532,8 @@ on_recorded(void *arg, struct peer_message *answer)
                                                          : NULL;
 
     if (job->dsn.len > 0)
-        sealing_answered(&job->dsn_key, recorded != NULL &&
-                                            recorded->result == SUBMIT_DONE);
+        sealing_answered(&job->dsn_key,
+                         recorded != NULL && recorded->result == SUBMIT_DONE);
     if (recorded == NULL) {
         record_later(job, false);
         return;
@@ -453,7 +556,8 @@ job_return(struct replay_job *job, const struct replay_rules *rules)
     struct buf header = {0};
     struct why why;
 
-    if (replay_content_header(job->key.id, &job->message.message, &header, &why) != 0)
+    if (replay_content_header(job->key.id, &job->message.message, &header,
+                              &why) != 0)
         log_warn("the header for a notice: %s", why.text);
     replay_outcome_return(job, rules, buf_view(&header));
     buf_free(&header);
@@ -488,6 +592,10 @@ replay_job_done(struct replay_job *job)
     if (replay_outcome_judge(job, &rules))
         job_return(job, &rules);
     replay_outcome_results(job);
+    if (job->n_results == 0 && job->damaged) {
+        job_stick(job, JOB_STUCK);
+        return;
+    }
     if (job->n_results == 0) {
         add_first(target, job->key.id);
         job_free(job);

@@ -337,7 +337,9 @@ static void
 rekey_done(enum role from, uint64_t call, uint64_t id,
            enum submit_result result, const char *reason, uint64_t count)
 {
-    struct proto_count answer = {result == SUBMIT_DONE ? count : 0};
+    struct proto_done answer = {.done = result == SUBMIT_DONE,
+                                .count = result == SUBMIT_DONE ? count : 0,
+                                .text = store_keys_current()};
 
     (void)id;
     (void)reason;

@@ -183,6 +183,8 @@ enum apply_result store_apply_learn(struct store_apply *apply, uint64_t when_ms,
 /* store_keys.c */
 struct peer_message;
 void store_on_pairs(struct peer_message *message);
+/* The id of the pair new data keys are to be sealed to; empty: none. */
+struct view store_keys_current(void);
 /* Ends the role with an explanation where the secret of a pair that is needed
  * is neither in the key file nor known to be lost. */
 void store_keys_check(struct db *db);

@@ -18,13 +18,29 @@
 
 static struct {
     struct buf pairs; /* the last PAIRS, encoded */
+    char current[SEAL_PAIR_ID];
+    size_t current_len; /* 0: there is none */
 } keys;
 
 void
 store_on_pairs(struct peer_message *message)
 {
+    const struct proto_pairs *pairs = message->payload;
+    const struct proto_pair *current = pairs->pairs.items;
+
     buf_reset(&keys.pairs);
     buf_add_view(&keys.pairs, message->bytes);
+    keys.current_len = 0;
+    if (pairs->pairs.count > 0 && current->id.len == SEAL_PAIR_ID) {
+        memcpy(keys.current, current->id.data, SEAL_PAIR_ID);
+        keys.current_len = SEAL_PAIR_ID;
+    }
+}
+
+struct view
+store_keys_current(void)
+{
+    return (struct view){keys.current, keys.current_len};
 }
 
 static const struct proto_pair *
@@ -106,22 +122,16 @@ store_keys_check(struct db *db)
 bool
 store_keys_welcome(struct db *db, struct view data_key)
 {
-    struct proto_pairs pairs;
-    const struct proto_pair *current;
     struct buf memory = {0};
     struct data_key row, known;
-    bool welcome = true;
+    bool welcome;
 
-    if (data_key.len == 0 ||
+    if (data_key.len == 0 || keys.current_len == 0 ||
         record_decode(&data_key_record, data_key, &row, NULL) != 0 ||
-        record_decode(&proto_pairs_record, buf_view(&keys.pairs), &pairs,
-                      NULL) != 0)
+        view_equal(row.pair, store_keys_current()))
         return true;
-    current = pairs.pairs.items;
-    if (pairs.pairs.count > 0 && !view_equal(row.pair, current->id))
-        welcome = db_read_data_key(db, row.id, &known, &memory, NULL) == 1;
+    welcome = db_read_data_key(db, row.id, &known, &memory, NULL) == 1;
     buf_free(&memory);
-    record_clear(&proto_pairs_record, &pairs);
     return welcome;
 }
 

@@ -77,13 +77,15 @@ tls_server_new(struct view certificate, struct view key, struct why *why)
     } else {
         /* Idle connections give their record buffers back: 15 KB each
          * instead of 48. Cut-off sessions end like orderly ones, since SMTP
-         * has its own framing. */
+         * has its own framing. What was read is written over: it is
+         * somebody's mail. */
         SSL_CTX_set_mode(tls->context, SSL_MODE_RELEASE_BUFFERS |
                                            SSL_MODE_ENABLE_PARTIAL_WRITE |
                                            SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
         SSL_CTX_set_options(tls->context, SSL_OP_IGNORE_UNEXPECTED_EOF |
                                               SSL_OP_NO_RENEGOTIATION |
-                                              SSL_OP_NO_COMPRESSION);
+                                              SSL_OP_NO_COMPRESSION |
+                                              SSL_OP_CLEANSE_PLAINTEXT);
         /* Tickets need no memory here; a session cache would. */
         SSL_CTX_set_session_cache_mode(tls->context, SSL_SESS_CACHE_OFF);
     }

@@ -9,6 +9,7 @@ import pty
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -155,6 +156,51 @@ class SealTest(SpooldTest):
                 self.assertNotIn(key, text, "%s in %s" % (what, where))
             self.assertNotIn(b"xylophone-quartz", text, where)
 
+    def send_in_parts(self, client, marker, size, starttls=False):
+        """A message whose end comes later than its middle, so that input is
+        held over; the session stays open."""
+        client.expect(250, "EHLO client.test")
+        if starttls:
+            client.starttls()
+            client.expect(250, "EHLO client.test")
+        client.expect(250, "MAIL FROM:<anna@client.test>")
+        client.expect(250, "RCPT TO:<bob@example.com>")
+        client.expect(354, "DATA")
+        content = message("".join("%s line %d\r\n" % (marker, n)
+                                  for n in range(size // 40)),
+                          x_field=marker, subject="none")
+        for at in range(0, len(content), 70001):
+            client.send(content[at:at + 70001])
+        client.expect(250, ".")
+
+    def test_the_listener_forgets_content_at_once(self):
+        daemon = self.daemon(tls=True)
+        for n, (size, tls) in enumerate(
+                ((400, False), (400, True), (300000, False),
+                 (300000, True))):
+            client = daemon.client()
+            self.addCleanup(client.close)
+            self.send_in_parts(client, MARKER % n, size, tls)
+        # Taken with what follows it in one go.
+        pipelined = daemon.client()
+        self.addCleanup(pipelined.close)
+        pipelined.expect(250, "EHLO client.test")
+        pipelined.send(("MAIL FROM:<anna@client.test>\r\n"
+                        "RCPT TO:<bob@example.com>\r\nDATA\r\n"))
+        pipelined.send(message(MARKER % 4 + "\r\n", x_field=MARKER % 4) +
+                       b"\r\n.\r\nNOOP\r\n")
+        for code in (250, 250, 354, 250, 250):
+            self.assertEqual(pipelined.reply(), code)
+        try:
+            memory = memory_of(daemon.role_pids()["listener"])
+        except PermissionError:
+            self.skipTest("the memory of a role cannot be read here")
+        self.assertIn(b"client.test", memory)
+        for n in range(5):
+            self.assertEqual(
+                [memory[at - 40:at + 60] for at in
+                 [memory.find((MARKER % n).encode())] if at >= 0], [], n)
+
     # --- rotation
 
     def test_rotation_seals_everything_anew(self):
@@ -190,7 +236,7 @@ class SealTest(SpooldTest):
             time.sleep(chance.random() * 0.05)  # the moment is random
             if chance.random() < 0.5:
                 daemon.kill_role(chance.choice(["store", "replay",
-                                                "listener"]))
+                                                "listener", "control"]))
                 wait_for(daemon.takes_mail, "the role to be back")
             else:
                 daemon.kill_all()
@@ -201,6 +247,54 @@ class SealTest(SpooldTest):
         self.assertEqual(len({t.content for t in daemon.sink.delivered}),
                          sent)
         self.assertEqual(daemon.ctl("audit").code, 0)
+
+    def test_a_slow_store_is_waited_for(self):
+        """What a writer sealed to the former pair may still be on its way
+        when nothing in the store needs that pair."""
+        daemon = self.daemon()
+        store = daemon.role_pids()["store"]
+        client = daemon.client()
+        self.addCleanup(client.close)
+        client.ehlo()
+        client.expect(250, "MAIL FROM:<anna@client.test>")
+        client.expect(250, "RCPT TO:<bob@example.com>")
+        client.expect(354, "DATA")
+        os.kill(store, signal.SIGSTOP)
+        try:
+            client.send(message(MARKER % 1 + "\r\n") + b".\r\n")
+            self.assertTrue(client.silent(0.3))
+            self.assertEqual(daemon.ctl("key", "rotate").code, 0)
+            self.assertTrue(client.silent(1))
+            self.assertEqual(len(self.secrets(daemon)), 2)
+        finally:
+            os.kill(store, signal.SIGCONT)
+        code = client.reply().code
+        self.assertIn(code, (250, 451))
+        wait_for(lambda: len(self.secrets(daemon)) == 1,
+                 "the former pair to go", 30)
+        self.drain(daemon)
+        self.assertEqual(len(daemon.sink.delivered), int(code == 250))
+
+    def test_a_reload_reads_the_key_file(self):
+        daemon = self.daemon()
+        daemon.send(content=message(MARKER % 1 + "\r\n"))
+        kept = daemon.path("kept.key")
+        shutil.copy(self.key_path(daemon), kept)
+        other = self.configured()
+        other.start()
+        other.stop()
+        shutil.copy(self.key_path(other), self.key_path(daemon))
+        daemon.reload()
+        self.assertRegex(daemon.log(), r"key pair [0-9a-f]{16} is not in it")
+        daemon.send(content=message(MARKER % 2 + "\r\n"))
+        shutil.copy(kept, self.key_path(daemon))
+        with open(self.key_path(daemon), "a") as file:
+            file.write("lost 0123456789abcdef\n")
+        daemon.reload()
+        self.assertEqual(
+            [(row["state"], row["messages"]) for row in self.pairs(daemon)],
+            [("current", 2), ("lost", 0)])
+        self.drain(daemon)
 
     # --- where the secret is
 
@@ -237,9 +331,17 @@ class SealTest(SpooldTest):
         daemon.sink.start()
         wait_for(lambda: len(daemon.sink.delivered) == 1, "the new message")
         self.assertEqual(len(daemon.held()), 1)
+        wait_for(lambda: re.search(
+            r"damaged id=%s reason=.*key pair %s is lost" %
+            (daemon.held()[0], pair), daemon.log()), "the reason to be told")
         result = daemon.ctl("cat", daemon.held()[0])
         self.assertEqual(result.code, 1)
         self.assertIn("secret of key pair " + pair, result.err)
+        # Found after all.
+        with open(self.key_path(daemon), "a") as file, open(kept) as found:
+            file.write(re.search("^pair.*\n", found.read(), re.M).group())
+        daemon.reload()
+        wait_for(lambda: len(daemon.sink.delivered) == 2, "the old message")
 
     def test_another_configuration_finds_the_key(self):
         """The spool knows where its key file is."""
@@ -303,6 +405,62 @@ class SealTest(SpooldTest):
         with open(self.key_path(daemon)) as file:  # locked as before
             self.assertRegex(file.read(), r"^spoold-keys-locked 1 ")
         self.drain(daemon)
+
+    def test_a_passphrase_typed_at_the_start(self):
+        daemon = self.daemon()
+        daemon.send(content=message(MARKER % 1 + "\r\n"))
+        locked = self.export_locked(daemon, "open sesame")
+        daemon.stop()
+        with open(self.key_path(daemon), "w") as file:
+            file.write(locked + "\n")
+        daemon.launch()  # nobody is there to type it
+        self.assertNotEqual(daemon.process.wait(20), 0)
+        self.assertIn("start spoold on a terminal", daemon.log())
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        command = daemon.command_line()
+        daemon.command_line = lambda: [
+            "/usr/bin/python3", "-c",
+            "import os, sys; os.setsid(); os.open(sys.argv[1], os.O_RDWR); "
+            "os.execv(sys.argv[2], sys.argv[2:])", os.ttyname(slave)] + command
+        daemon.launch()
+        asked = b""
+        while b"Passphrase of" not in asked:
+            asked += os.read(master, 1000)
+        os.write(master, b"open sesame\n")
+        daemon.wait_ready()
+        os.close(slave)
+        os.set_blocking(master, False)
+        self.assertNotIn(b"sesame", os.read(master, 1000))
+        self.drain(daemon)
+
+    @unittest.skipUnless(IS_ROOT, "needs a second user")
+    def test_a_key_file_from_other_hands_is_not_used(self):
+        """Who can write to the spool could slip his own pair in."""
+        daemon = self.daemon()
+        daemon.stop()
+        inside = os.path.join(daemon.spool, "spool.key")
+        elsewhere = daemon.path("elsewhere")
+        os.unlink(inside)
+        for plant in (lambda: shutil.copy(daemon.path("kept"), inside),
+                      lambda: os.symlink(elsewhere, inside)):
+            if os.path.exists(self.key_path(daemon)):
+                shutil.move(self.key_path(daemon), daemon.path("kept"))
+            plant()
+            os.lchown(inside, 65534, 65534)
+            daemon.launch()
+            self.assertNotEqual(daemon.process.wait(20), 0)
+            daemon.process = None
+            self.assertIn("was not made by spoold", daemon.log())
+            self.assertFalse(os.path.exists(elsewhere))
+            os.unlink(inside)
+
+    def test_an_open_key_file_is_warned_of(self):
+        daemon = self.daemon()
+        daemon.stop()
+        os.chmod(self.key_path(daemon), 0o644)
+        daemon.start()
+        self.assertRegex(daemon.log(), r"spool\.key: not only its owner")
 
     def test_a_credential_is_the_key_file(self):
         daemon = self.daemon()
