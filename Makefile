@@ -109,6 +109,7 @@ SRCS_spoold = \
     spoold/peer.c \
     spoold/stats.c \
     spoold/sealing.c \
+    spoold/gate.c \
     spoold/listener.c \
     spoold/listener_session.c \
     spoold/listener_command.c \
@@ -140,6 +141,7 @@ SRCS_spoold = \
     spoold/replay_train.c \
     spoold/replay_content.c \
     spoold/replay_outcome.c \
+    spoold/imap.c \
     spoold/control.c \
     spoold/control_client.c \
     spoold/control_json.c \

@@ -17,7 +17,7 @@ struct conf_text { /* an item of a list of texts */
 };
 
 struct conf_listen {
-    struct view service;          /* the section's title: "smtp" */
+    struct view service;          /* "smtp", "imap", "imaps" */
     struct record_list addresses; /* conf_text: "127.0.0.1:25", "[::]:25" */
 };
 
@@ -75,6 +75,12 @@ struct conf {
     uint64_t command_timeout_ms;
     uint64_t data_timeout_ms;
     uint64_t drain_ms; /* how long an orderly stop may take */
+
+    uint64_t imap_connections; /* imap { connections } and so on */
+    uint64_t imap_connections_per_client;
+    uint64_t imap_connections_per_user;
+    uint64_t imap_timeout_ms;
+    uint64_t imap_rev2; /* IMAP4rev2 (RFC 9051) is offered */
 
     uint64_t compression; /* store { compression } and so on */
     uint64_t seal;

@@ -51,6 +51,7 @@ const struct conf_section_row conf_sections[CONF_SECTION_COUNT] = {
                      offsetof(struct conf_domain, name)},
     [CONF_LIMIT] = {.name = "limit"},
     [CONF_STORE] = {.name = "store"},
+    [CONF_IMAP] = {.name = "imap"},
 };
 
 bool

@@ -17,6 +17,7 @@ enum conf_section {
     CONF_DOMAIN,
     CONF_LIMIT,
     CONF_STORE,
+    CONF_IMAP,
     CONF_SECTION_COUNT
 };
 

@@ -103,7 +103,8 @@ rule_of_address(const struct rules *rules, const struct conf_listen *listen,
 static int
 rules_of_listen(const struct rules *rules)
 {
-    static const char *const later[] = {"imap", "imaps", "status"};
+    static const char *const known[] = {"smtp", "imap", "imaps"};
+    static const char *const later[] = {"status"};
     const struct conf_listen *listens = rules->conf->listens.items;
 
     for (size_t i = 0; i < rules->conf->listens.count; i++) {
@@ -112,12 +113,13 @@ rules_of_listen(const struct rules *rules)
         if (is_named(service, later, sizeof(later) / sizeof(later[0])))
             return RULE_BROKEN(rules, CONF_LISTEN, service, NULL,
                                "listen %.*s comes with a later version; this "
-                               "one serves smtp",
+                               "one serves smtp, imap and imaps",
                                (int)service.len, service.data);
-        if (!view_equal(service, VIEW("smtp")))
-            return RULE_BROKEN(rules, CONF_LISTEN, service, NULL,
-                               "there is no service \"%.*s\"; use smtp",
-                               (int)service.len, service.data);
+        if (!is_named(service, known, sizeof(known) / sizeof(known[0])))
+            return RULE_BROKEN(
+                rules, CONF_LISTEN, service, NULL,
+                "there is no service \"%.*s\"; use smtp, imap or imaps",
+                (int)service.len, service.data);
         for (size_t k = 0; k < listens[i].addresses.count; k++)
             if (rule_of_address(rules, &listens[i], k) != 0)
                 return -1;

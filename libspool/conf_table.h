@@ -65,4 +65,10 @@ X(STORE,  "key-file",                PATH,      conf,        key_file,          
 X(STORE,  "keep-delivered",          TIME,      conf,        keep_delivered_ms,       "3d",                  "0",        "3650d", "how long a message is kept after its last delivery ended")
 X(STORE,  "keep-ledger",             TIME,      conf,        keep_ledger_ms,          "400d",                "1s",       "36500d", "how long entries of the ledger are kept")
 X(STORE,  "compact",                 FLAG,      conf,        compact,                 "true",                "true false", "",   "giving room back to the system after a large outage")
+
+X(IMAP,   "connections",             NUM,       conf,        imap_connections,        "10000",               "1",        "100000", "IMAP clients at a time")
+X(IMAP,   "connections-per-client",  NUM,       conf,        imap_connections_per_client, "1000",            "1",        "100000", "IMAP connections at a time from one address")
+X(IMAP,   "connections-per-user",    NUM,       conf,        imap_connections_per_user, "50",                "1",        "100000", "IMAP connections at a time of one user")
+X(IMAP,   "timeout",                 TIME,      conf,        imap_timeout_ms,         "30m",                 "100ms",    "1d", "how long a client that signed in may be silent")
+X(IMAP,   "rev2",                    FLAG,      conf,        imap_rev2,               "false",               "true false", "",   "offering IMAP4rev2 beside IMAP4rev1")
 /* clang-format on */

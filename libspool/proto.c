@@ -241,6 +241,7 @@ enum {
     STORE = 1 << ROLE_STORE,
     REPLAY = 1 << ROLE_REPLAY,
     CONTROL = 1 << ROLE_CONTROL,
+    IMAP = 1 << ROLE_IMAP,
     ANY_ROLE = (1 << ROLE_COUNT) - 1 - PARENT,
 };
 
@@ -279,7 +280,7 @@ proto_meet(enum role a, enum role b)
 static const char *const role_names[ROLE_COUNT] = {
     [ROLE_PARENT] = "parent",   [ROLE_LISTENER] = "listener",
     [ROLE_STORE] = "store",     [ROLE_REPLAY] = "replay",
-    [ROLE_CONTROL] = "control",
+    [ROLE_CONTROL] = "control", [ROLE_IMAP] = "imap",
 };
 
 const char *

@@ -15,6 +15,7 @@ enum role {
     ROLE_STORE,
     ROLE_REPLAY,
     ROLE_CONTROL,
+    ROLE_IMAP,
     ROLE_COUNT
 };
 
@@ -61,7 +62,7 @@ struct proto_peer {
     uint64_t role;
 };
 struct proto_listen {
-    struct view service; /* "smtp", "control" */
+    struct view service; /* "smtp", "imap", "imaps", "control" */
     struct view address; /* as configured, for the log */
 };
 struct proto_certificate {

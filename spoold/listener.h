@@ -29,7 +29,7 @@
 
 struct io;
 struct tls;
-struct listener_client;
+struct gate_client;
 
 /* --- what holds for all sessions ----------------------------------------- */
 
@@ -105,7 +105,7 @@ struct listener_session {
     enum listener_state state;
     struct io *io; /* NULL: the connection is over */
     LIST_ENTRY(listener_session) link;
-    struct listener_client *client; /* counts its connections */
+    struct gate_client *client; /* counts its connections */
     char address[INET6_ADDRSTRLEN];
     struct line line;
     char *helo; /* as the client said it, NULL: not yet */
@@ -128,7 +128,6 @@ struct listener {
     struct tls *tls; /* NULL: STARTTLS is not offered */
     bool draining;   /* an orderly stop: no new connections, no new mail */
     LIST_HEAD(listener_sessions, listener_session) sessions;
-    size_t n_sessions;
 };
 extern struct listener listener;
 
@@ -139,7 +138,7 @@ void listener_closed(struct listener_session *session);
 
 /* Takes fd, greets. The client's counter is the caller's affair. */
 void listener_session_new(int fd, const char *address,
-                          struct listener_client *client);
+                          struct gate_client *client);
 /* One reply line goes out in its turn. */
 void listener_session_reply(struct listener_session *session,
                             const struct why *reply);

@@ -321,8 +321,7 @@ listener_session_next(struct listener_session *session)
 }
 
 void
-listener_session_new(int fd, const char *address,
-                     struct listener_client *client)
+listener_session_new(int fd, const char *address, struct gate_client *client)
 {
     struct listener_session *session = mem_alloc(sizeof(*session));
     struct view hostname = listener.policy.conf->hostname;

@@ -284,7 +284,7 @@ parent_keys_give(const struct parent_keys *keys, enum role to,
         *row = (struct proto_pair){.id = {pair->public.id, SEAL_PAIR_ID},
                                    .public = {pair->public.key, SEAL_PUBLIC},
                                    .made_ms = file->made_ms[i]};
-        if (to == ROLE_REPLAY)
+        if (to == ROLE_REPLAY || to == ROLE_IMAP)
             row->secret = (struct view){pair->secret, SEAL_SECRET};
     }
     for (size_t i = 0; i < file->n_lost; i++)

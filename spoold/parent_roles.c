@@ -54,8 +54,8 @@ struct child {
 
 /* The order of an orderly stop: no new mail, deliveries under way finish,
  * then the operator's door, and the store when nobody writes any more. */
-static const enum role stop_order[] = {ROLE_LISTENER, ROLE_REPLAY, ROLE_CONTROL,
-                                       ROLE_STORE};
+static const enum role stop_order[] = {ROLE_LISTENER, ROLE_IMAP, ROLE_REPLAY,
+                                       ROLE_CONTROL, ROLE_STORE};
 #define STOP_STEPS (sizeof(stop_order) / sizeof(stop_order[0]))
 
 static struct {
@@ -73,6 +73,26 @@ static struct {
 static void child_start(struct child *child);
 static void stop_next(void);
 
+/* --- which roles there are --------------------------------------------- */
+
+static enum role
+role_of_service(struct view service)
+{
+    return view_equal(service, VIEW("smtp")) ? ROLE_LISTENER : ROLE_IMAP;
+}
+
+/* Nobody gets the secrets who has nothing to do with them. */
+static bool
+is_wanted(enum role role)
+{
+    const struct parent_sockets *sockets = &roles.gifts->sockets;
+
+    for (size_t i = 0; role == ROLE_IMAP && i < sockets->count; i++)
+        if (role_of_service(sockets->items[i].service) == role)
+            return true;
+    return role != ROLE_IMAP;
+}
+
 /* --- what others are told ------------------------------------------------ */
 
 static void
@@ -87,6 +107,8 @@ tell_control(void)
     for (int r = 1; r < ROLE_COUNT; r++) {
         const struct child *child = &roles.children[r];
 
+        if (child->life == R_NONE && !is_wanted(child->role))
+            continue;
         now[list.roles.count++] = (struct proto_role_now){
             view_of(role_name(child->role)),
             child->life == R_STARTING || child->life == R_UP
@@ -126,11 +148,13 @@ give_sockets(enum role to)
 {
     const struct parent_gifts *gifts = roles.gifts;
 
-    for (size_t i = 0; to == ROLE_LISTENER && i < gifts->sockets.count; i++) {
+    for (size_t i = 0; i < gifts->sockets.count; i++) {
         const struct parent_socket *socket = &gifts->sockets.items[i];
         struct proto_listen listen = {socket->service,
                                       view_of(socket->address)};
 
+        if (role_of_service(socket->service) != to)
+            continue;
         peer_send(to, PROTO_LISTEN, &listen, copy_of(socket->fd));
     }
     if (to == ROLE_CONTROL) {
@@ -155,7 +179,7 @@ give_lists(void)
 }
 
 static void
-give_certificate(void)
+give_certificate(enum role to)
 {
     const struct parent_gifts *gifts = roles.gifts;
     struct proto_certificate certificate = {
@@ -163,7 +187,7 @@ give_certificate(void)
         {gifts->key, gifts->key_len}};
 
     if (gifts->certificate != NULL)
-        peer_send(ROLE_LISTENER, PROTO_CERTIFICATE, &certificate, -1);
+        peer_send(to, PROTO_CERTIFICATE, &certificate, -1);
 }
 
 /* The configuration and all that comes with it; at START it is in force. */
@@ -180,10 +204,10 @@ give_all(enum role to)
     buf_free(&text);
     parent_keys_give(roles.gifts->keys, to, roles.gifts->conf);
     give_sockets(to);
-    if (to == ROLE_LISTENER) {
-        give_certificate();
+    if (to == ROLE_LISTENER || to == ROLE_IMAP)
+        give_certificate(to);
+    if (to == ROLE_LISTENER)
         give_lists();
-    }
     peer_send(to, PROTO_START, &none, -1);
 }
 
@@ -282,7 +306,7 @@ static bool
 all_up(void)
 {
     for (int r = 1; r < ROLE_COUNT; r++)
-        if (roles.children[r].life != R_UP)
+        if (roles.children[r].life != R_UP && is_wanted((enum role)r))
             return false;
     return true;
 }
@@ -299,7 +323,7 @@ on_ready(struct peer_message *message)
     tell_control();
     /* The first READY is the store's: the tables are there to be read. */
     for (int r = 1; r < ROLE_COUNT && !roles.stopping; r++)
-        if (roles.children[r].life == R_NONE)
+        if (roles.children[r].life == R_NONE && is_wanted((enum role)r))
             child_start(&roles.children[r]);
     if (roles.announced || !all_up())
         return;
@@ -548,4 +572,7 @@ parent_roles_reload(void)
         if (roles.children[r].life == R_STARTING ||
             roles.children[r].life == R_UP)
             give_all((enum role)r);
+        else if (roles.children[r].life == R_NONE && is_wanted((enum role)r) &&
+                 roles.announced)
+            child_start(&roles.children[r]);
 }

@@ -27,10 +27,9 @@
 #define PARENT_FD 3
 
 static const struct role_entry *const entries[ROLE_COUNT] = {
-    [ROLE_LISTENER] = &listener_role,
-    [ROLE_STORE] = &store_role,
-    [ROLE_REPLAY] = &replay_role,
-    [ROLE_CONTROL] = &control_role,
+    [ROLE_LISTENER] = &listener_role, [ROLE_STORE] = &store_role,
+    [ROLE_REPLAY] = &replay_role,     [ROLE_CONTROL] = &control_role,
+    [ROLE_IMAP] = &imap_role,
 };
 
 static struct {

@@ -58,6 +58,7 @@ space_tell_all(void)
     space_tell(ROLE_LISTENER);
     space_tell(ROLE_REPLAY);
     space_tell(ROLE_CONTROL);
+    space_tell(ROLE_IMAP);
 }
 
 static void
@@ -391,8 +392,8 @@ store_on_learn(struct peer_message *message)
 }
 
 static void
-mend_done(enum role from, uint64_t call, uint64_t id,
-          enum submit_result result, const char *reason, uint64_t count)
+mend_done(enum role from, uint64_t call, uint64_t id, enum submit_result result,
+          const char *reason, uint64_t count)
 {
     struct proto_done answer = {.done = result == SUBMIT_DONE,
                                 .count = result == SUBMIT_DONE ? count : 0,
@@ -479,13 +480,13 @@ store_start(const struct conf *conf)
 static void
 store_on_up(enum role role)
 {
-    if (role == ROLE_REPLAY || role == ROLE_CONTROL)
+    if (role == ROLE_REPLAY || role == ROLE_CONTROL || role == ROLE_IMAP)
         store_compact_tell_generation(role);
     if (store.db != NULL &&
         (role == ROLE_LISTENER || role == ROLE_REPLAY || role == ROLE_CONTROL))
         learn_tell(role);
-    if (store.space_known &&
-        (role == ROLE_LISTENER || role == ROLE_REPLAY || role == ROLE_CONTROL))
+    if (store.space_known && (role == ROLE_LISTENER || role == ROLE_REPLAY ||
+                              role == ROLE_CONTROL || role == ROLE_IMAP))
         space_tell(role);
 }
 

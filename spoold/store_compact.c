@@ -218,6 +218,7 @@ compact_finish(void)
     compact.generation++;
     store_compact_tell_generation(ROLE_REPLAY);
     store_compact_tell_generation(ROLE_CONTROL);
+    store_compact_tell_generation(ROLE_IMAP);
     compact_clear();
     answer.after = db_file_bytes(compact.db);
     compact_tell(answer.after);
@@ -474,4 +475,5 @@ store_compact_init(struct db *db)
     /* They were here before us, perhaps since before another file was. */
     store_compact_tell_generation(ROLE_REPLAY);
     store_compact_tell_generation(ROLE_CONTROL);
+    store_compact_tell_generation(ROLE_IMAP);
 }

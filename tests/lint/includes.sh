@@ -130,7 +130,7 @@ layers() {
 # The role a file of spoold belongs to, by its name; nothing: all roles.
 role_of() {
     basename "$1" |
-        sed -nE 's/^(parent|listener|store|replay|control)(_[a-z_]+)?\.[ch]$/\1/p'
+        sed -nE 's/^(parent|listener|store|replay|control|imap)(_[a-z_]+)?\.[ch]$/\1/p'
 }
 
 roles() {

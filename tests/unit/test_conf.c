@@ -442,10 +442,12 @@ static const struct {
      "c:7: retry-min (6h) is above retry-max (5h)"},
     {REST "tls {\n certificate = x\n}", "c:6: certificate needs key beside it"},
     {REST "tls { key = x }", "c:5: key needs certificate beside it"},
-    {REST "listen imap {\n address = 127.0.0.1:143\n}",
-     "c:5: listen imap comes with a later version; this one serves smtp"},
+    {REST "listen status {\n address = 127.0.0.1:143\n}",
+     "c:5: listen status comes with a later version; this one serves smtp, "
+     "imap and imaps"},
     {REST "listen pop { address = 127.0.0.1:143 }",
-     "c:5: there is no service \"pop\"; use smtp"},
+     "c:5: there is no service \"pop\"; use smtp, imap or "
+     "imaps"},
     {"listen smtp {\n address = { \"[::]:25\", 1.1.1.1:1, [::]:25 } }" TARGET
          DOMAIN,
      "c:3: [::]:25 is given twice"},
