@@ -61,11 +61,17 @@ test_rules(void **state)
     assert_false(proto_allowed(PROTO_RETRY, ROLE_LISTENER, ROLE_STORE));
     assert_false(proto_allowed(PROTO_FETCH, ROLE_LISTENER, ROLE_REPLAY));
     assert_false(proto_meet(ROLE_LISTENER, ROLE_REPLAY));
+    assert_false(proto_meet(ROLE_LISTENER, ROLE_IMAP));
+    assert_false(proto_meet(ROLE_REPLAY, ROLE_IMAP));
+    /* Who shows mail brings none in and ends none. */
+    assert_false(proto_allowed(PROTO_OUTCOME, ROLE_IMAP, ROLE_STORE));
+    assert_false(proto_allowed(PROTO_STEER, ROLE_IMAP, ROLE_STORE));
     /* Keys and sockets come from the parent alone. */
     for (enum role from = 0; from < ROLE_COUNT; from++)
         for (enum role to = 0; to < ROLE_COUNT; to++) {
             assert_int_equal(proto_allowed(PROTO_CERTIFICATE, from, to),
-                             from == ROLE_PARENT && to == ROLE_LISTENER);
+                             from == ROLE_PARENT &&
+                                 (to == ROLE_LISTENER || to == ROLE_IMAP));
             if (from != ROLE_PARENT) {
                 assert_false(proto_allowed(PROTO_LISTEN, from, to));
                 assert_false(proto_allowed(PROTO_PEER, from, to));
@@ -80,8 +86,8 @@ test_rules(void **state)
 static void
 test_names(void **state)
 {
-    static const char *const names[] = {"parent", "listener", "store", "replay",
-                                        "control"};
+    static const char *const names[] = {"parent", "listener", "store",
+                                        "replay", "control",  "imap"};
 
     (void)state;
     for (enum role role = 0; role < 5; role++)
