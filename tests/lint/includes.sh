@@ -69,11 +69,14 @@ layer_of() {
     buf | bytes | clock | file | glob | got | log | mem | network | num | \
         utf8 | view | when | why)
         echo 0 ;;
-    addr | domains | dot | header | line | smtp_reply | smtp_verb)
+    addr | domains | dot | header | line | mime | mime_addr | mime_decode | \
+        mime_fold | mime_header | mime_token | smtp_reply | smtp_verb)
         echo 1 ;;
     body | body_pack | conf | conf_* | ctl | ctl_option_table | ctl_table | \
         dictionary | dsn | event | event_line | event_table | frame | \
-        key_file | message | msgid | passphrase | proto | proto_table | \
+        key_file | message | mime_envelope | mime_pack | mime_search | \
+        mime_section | mime_sort | mime_structure | msgid | passphrase | proto | \
+        proto_table | \
         recipients | record | seal | sieve)
         echo 2 ;;
     db | db_* | ledger_balance | ledger_chain | query | query_*)
