@@ -22,13 +22,13 @@ FUZZ_CHECK_SECONDS ?= 3
 
 # --- packages -------------------------------------------------------------
 
-PACKAGES_build = gcc libc6-dev make pkg-config \
+PACKAGES_build = gcc libc6-dev make pkg-config dns-root-data \
     libconfuse-dev libevent-dev libjansson-dev liblmdb-dev libsodium-dev \
-    libssl-dev libzstd-dev uthash-dev
+    libssl-dev libunbound-dev libzstd-dev uthash-dev
 PACKAGES_npm   = $(shell command -v npm >/dev/null || echo npm)
 PACKAGES_check = $(PACKAGES_build) clang fuse3 libclang-rt-14-dev \
-    libcmocka-dev libfuse3-dev \
-    mandoc openssl postfix python3 $(PACKAGES_npm)
+    ldnsutils libcmocka-dev libfuse3-dev \
+    mandoc nsd openssl postfix python3 $(PACKAGES_npm)
 PACKAGES_demo  = $(PACKAGES_build) python3
 PACKAGES_bench = $(PACKAGES_build) dovecot-core openssl postfix python3 $(PACKAGES_npm)
 
@@ -283,7 +283,8 @@ WARNINGS = -Wall -Wextra -Werror -Wshadow -Wvla -Wundef -Wpointer-arith \
 CPPFLAGS += -D_GNU_SOURCE -DSPOOLD_VERSION='"$(VERSION)"' -Ilibspool
 BASE_CFLAGS = -std=c17 -g $(WARNINGS) -fstack-protector-strong -fno-common
 LDLIBS_libspool = -llmdb -lzstd -lsodium -lconfuse
-LDLIBS_spoold   = $(LDLIBS_libspool) -levent -lssl -lcrypto -ljansson
+LDLIBS_spoold   = $(LDLIBS_libspool) -levent -lssl -lcrypto -ljansson \
+    -lunbound
 LDLIBS_spoolctl = $(LDLIBS_libspool) -ljansson
 
 ifeq ($(SAN),1)

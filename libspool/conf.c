@@ -20,6 +20,8 @@
 #include "log.h"
 #include "mem.h"
 
+const char conf_tls_bundle[] = "/etc/ssl/certs/ca-certificates.crt";
+
 struct load {
     const struct conf_tree *tree;
     struct conf conf;
@@ -185,6 +187,31 @@ load_return_targets(struct conf *conf)
             domains[i].return_target = domains[i].target;
 }
 
+/* The domain whose MX records a target follows: the one that names it. Where
+ * there are several, the rules ask for mx-domain. */
+static void
+load_mx_domains(struct conf *conf)
+{
+    struct conf_target *targets = conf->targets.items;
+    const struct conf_domain *domains = conf->domains.items;
+
+    for (size_t t = 0; t < conf->targets.count; t++) {
+        struct conf_target *target = &targets[t];
+        const struct conf_domain *only = NULL;
+        size_t n = 0;
+
+        if (!target->mx || target->mx_domain.len > 0)
+            continue;
+        for (size_t d = 0; d < conf->domains.count; d++)
+            if (view_equal(domains[d].target, target->name)) {
+                only = &domains[d];
+                n++;
+            }
+        if (n == 1)
+            target->mx_domain = only->name;
+    }
+}
+
 /* --- lists in order ------------------------------------------------------ */
 
 static int
@@ -252,9 +279,8 @@ conf_domain_for(const struct conf *conf, struct view recipient,
                 struct view target)
 {
     const struct conf_domain *domains = conf->domains.items;
-    const char *at = recipient.len > 0
-                         ? memrchr(recipient.data, '@', recipient.len)
-                         : NULL;
+    const char *at =
+        recipient.len > 0 ? memrchr(recipient.data, '@', recipient.len) : NULL;
     const struct conf_domain *found = NULL;
 
     if (at != NULL)
@@ -313,6 +339,7 @@ load_finish(struct load *load, const char *path, struct why *why)
     load_hostname(load);
     load_key_file(load, path);
     load_return_targets(&load->conf);
+    load_mx_domains(&load->conf);
     load_sort(&load->conf);
     if (conf_rules_check(load->tree, &load->conf, why) != 0)
         return NULL;

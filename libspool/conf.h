@@ -21,14 +21,26 @@ struct conf_listen {
     struct record_list addresses; /* conf_text: "127.0.0.1:25", "[::]:25" */
 };
 
+enum conf_tls {
+    CONF_TLS_NONE = 1,
+    CONF_TLS_OPPORTUNISTIC,
+    CONF_TLS_REQUIRE,
+    CONF_TLS_VERIFY,
+    CONF_TLS_DANE,
+};
+
 struct conf_target {
     struct view name;
     struct record_list hosts; /* conf_text, see conf_host_parse */
     uint64_t port;            /* for hosts without one */
-    uint64_t mx;              /* 0 */
-    struct view tls;          /* "none" */
-    struct view client;       /* "none" */
-    uint64_t connections;     /* at the most at a time */
+    uint64_t mx;              /* bool: the MX hosts of mx_domain come first */
+    struct view mx_domain;    /* never empty where mx is set */
+    uint64_t tls;             /* enum conf_tls */
+    struct view tls_ca;       /* a file; empty: conf_tls_bundle */
+    struct view tls_name;     /* with a dot in front: any name below */
+    struct record_list tls_fingerprints; /* conf_text, conf_fingerprint_parse */
+    struct view client;                  /* "none" */
+    uint64_t connections;                /* at the most at a time */
     uint64_t messages_per_connection;
     uint64_t probe_min_ms;
     uint64_t probe_max_ms;
@@ -52,6 +64,12 @@ struct conf_domain {
     uint64_t warn_after_ms; /* 0: no delay notices */
 };
 
+enum conf_resolver {
+    CONF_RESOLVER_SYSTEM = 1, /* the servers of servers_file */
+    CONF_RESOLVER_RECURSE,    /* from the root on, ourselves */
+    CONF_RESOLVER_FORWARD,    /* the servers of forwarders */
+};
+
 struct conf {
     struct view hostname;
     struct view spool;
@@ -62,6 +80,15 @@ struct conf {
     struct record_list listens; /* struct conf_listen */
     struct record_list targets; /* struct conf_target */
     struct record_list domains; /* struct conf_domain */
+
+    uint64_t resolver_mode;        /* enum conf_resolver */
+    struct record_list forwarders; /* conf_text: addresses, conf_host_parse */
+    uint64_t dnssec;               /* bool: answers are validated */
+    struct view trust_anchor;      /* files; the parent opens them */
+    struct record_list insecure;   /* conf_text: domains that are not */
+    struct view hosts_file;
+    struct view servers_file;
+    uint64_t resolver_timeout_ms;
 
     uint64_t message_size; /* limit { message-size } and so on */
     uint64_t recipients;
@@ -120,6 +147,14 @@ struct conf_host {
     uint16_t port;    /* 0: none given */
 };
 int conf_host_parse(struct view text, struct conf_host *host, struct why *why);
+
+/* SHA-256 as 64 hex digits, with or without colons between the bytes. */
+#define CONF_FINGERPRINT_BYTES 32
+int conf_fingerprint_parse(struct view text, char bytes[CONF_FINGERPRINT_BYTES],
+                           struct why *why);
+
+/* Who vouches for certificates of targets without tls-ca. */
+extern const char conf_tls_bundle[];
 
 /* Targets and domains are sorted by name; both questions search halves. */
 const struct conf_target *conf_target_by_name(const struct conf *conf,

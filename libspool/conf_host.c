@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Domains, hosts and listening addresses as they stand in the configuration. */
+/* Domains, hosts, addresses and fingerprints as they stand in the
+ * configuration. */
 #include "conf_key.h"
 
 #include <arpa/inet.h>
@@ -19,6 +20,38 @@ conf_name_check(struct view text, struct why *why)
     if (!addr_is_domain(text) || text.data[0] == '[')
         return why_text(why, "\"%.*s\" is not a domain name", (int)text.len,
                         text.data);
+    return 0;
+}
+
+int
+conf_fingerprint_parse(struct view text, char bytes[CONF_FINGERPRINT_BYTES],
+                       struct why *why)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t n = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        const char *digit;
+
+        if (c == ':' && n > 0 && n % 2 == 0 && i + 1 < text.len &&
+            text.data[i - 1] != ':')
+            continue;
+        if (c >= 'A' && c <= 'F')
+            c = (char)(c | 0x20);
+        digit = memchr(digits, c, sizeof(digits) - 1);
+        if (digit == NULL || n == 2 * CONF_FINGERPRINT_BYTES)
+            return why_text(why, "\"%.*s\" is not a SHA-256 in hex digits",
+                            (int)text.len, text.data);
+        if (n % 2 == 0)
+            bytes[n / 2] = (char)((digit - digits) << 4);
+        else
+            bytes[n / 2] = (char)(bytes[n / 2] | (digit - digits));
+        n++;
+    }
+    if (n != 2 * CONF_FINGERPRINT_BYTES)
+        return why_text(why, "\"%.*s\" has %zu hex digits, SHA-256 has 64",
+                        (int)text.len, text.data, n);
     return 0;
 }
 

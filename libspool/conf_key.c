@@ -20,6 +20,8 @@
 #define TYPE_TIME      uint64_t
 #define TYPE_ADDRESSES struct record_list
 #define TYPE_HOSTS     struct record_list
+#define TYPE_NAMES     struct record_list
+#define TYPE_TEXTS     struct record_list
 
 #define X(section, key, kind, type, member, initial, low, high, sentence)      \
     _Static_assert(                                                            \
@@ -49,6 +51,7 @@ const struct conf_section_row conf_sections[CONF_SECTION_COUNT] = {
     [CONF_DOMAIN] = {"domain", true, offsetof(struct conf, domains),
                      sizeof(struct conf_domain),
                      offsetof(struct conf_domain, name)},
+    [CONF_RESOLVER] = {.name = "resolver"},
     [CONF_LIMIT] = {.name = "limit"},
     [CONF_STORE] = {.name = "store"},
     [CONF_IMAP] = {.name = "imap"},
@@ -57,7 +60,8 @@ const struct conf_section_row conf_sections[CONF_SECTION_COUNT] = {
 bool
 conf_kind_is_list(enum conf_kind kind)
 {
-    return kind == CONF_ADDRESSES || kind == CONF_HOSTS;
+    return kind == CONF_ADDRESSES || kind == CONF_HOSTS ||
+           kind == CONF_NAMES || kind == CONF_TEXTS;
 }
 
 static enum record_kind

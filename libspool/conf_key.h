@@ -14,6 +14,7 @@ enum conf_section {
     CONF_TLS,
     CONF_LISTEN,
     CONF_TARGET,
+    CONF_RESOLVER,
     CONF_DOMAIN,
     CONF_LIMIT,
     CONF_STORE,
@@ -33,6 +34,8 @@ enum conf_kind {
     CONF_TIME,      /* milliseconds */
     CONF_ADDRESSES, /* list of views: address:port, numeric */
     CONF_HOSTS,     /* list of views: conf_host_parse */
+    CONF_NAMES,     /* list of views: domain names, lower case */
+    CONF_TEXTS,     /* list of views: any texts */
     CONF_KIND_COUNT
 };
 

@@ -161,6 +161,128 @@ rule_of_order(const struct rules *rules, const struct conf_target *target,
         max_key, num_print_duration(max_ms, max));
 }
 
+/* Where mail of a target goes: hosts, MX hosts, or both. */
+static int
+rule_of_hosts(const struct rules *rules, const struct conf_target *target)
+{
+    if (target->hosts.count == 0 && !target->mx)
+        return RULE_BROKEN(rules, CONF_TARGET, target->name, NULL,
+                           "target \"%.*s\": hosts is missing: name the hosts "
+                           "it has, or set mx = true",
+                           (int)target->name.len, target->name.data);
+    if (!target->mx && target->mx_domain.len > 0)
+        return RULE_BROKEN(rules, CONF_TARGET, target->name, "mx-domain",
+                           "mx-domain needs mx = true");
+    if (target->mx && target->mx_domain.len == 0)
+        return RULE_BROKEN(rules, CONF_TARGET, target->name, "mx",
+                           "mx: not exactly one domain names this target; say "
+                           "in mx-domain whose MX records count");
+    return 0;
+}
+
+static int
+rule_of_fingerprints(const struct rules *rules,
+                     const struct conf_target *target)
+{
+    const struct conf_text *texts = target->tls_fingerprints.items;
+    char bytes[CONF_FINGERPRINT_BYTES];
+    struct why bad;
+
+    for (size_t i = 0; i < target->tls_fingerprints.count; i++)
+        if (conf_fingerprint_parse(texts[i].text, bytes, &bad) != 0)
+            return RULE_BROKEN(rules, CONF_TARGET, target->name,
+                               "tls-fingerprint", "tls-fingerprint: %s",
+                               bad.text);
+    return 0;
+}
+
+static int
+rule_of_tls_name(const struct rules *rules, const struct conf_target *target)
+{
+    struct view name = target->tls_name;
+    struct why bad;
+
+    if (name.len > 1 && name.data[0] == '.')
+        name = view_skip(name, 1);
+    if (name.len == 0 || conf_name_check(name, &bad) == 0)
+        return 0;
+    return RULE_BROKEN(rules, CONF_TARGET, target->name, "tls-name",
+                       "tls-name: %s", bad.text);
+}
+
+/* There are no TLSA records for addresses. */
+static int
+rule_of_dane(const struct rules *rules, const struct conf_target *target)
+{
+    const struct conf_text *hosts = target->hosts.items;
+    struct conf_host host;
+
+    if (target->tls != CONF_TLS_DANE)
+        return 0;
+    if (!rules->conf->dnssec)
+        return RULE_BROKEN(rules, CONF_TARGET, target->name, "tls",
+                           "tls = dane needs dnssec = true in resolver");
+    for (size_t i = 0; i < target->hosts.count; i++)
+        if (conf_host_parse(hosts[i].text, &host, NULL) == 0 &&
+            host.kind != CONF_HOST_NAME)
+            return RULE_BROKEN(rules, CONF_TARGET, target->name, "hosts",
+                               "tls = dane needs names in place of "
+                               "\"%.*s\": TLSA records are found by name",
+                               (int)hosts[i].text.len, hosts[i].text.data);
+    return 0;
+}
+
+static int
+rule_of_tls(const struct rules *rules, const struct conf_target *target)
+{
+    const struct {
+        const char *key;
+        bool given;
+    } of_verify[] = {
+        {"tls-ca", target->tls_ca.len > 0},
+        {"tls-name", target->tls_name.len > 0},
+        {"tls-fingerprint", target->tls_fingerprints.count > 0},
+    };
+
+    for (size_t i = 0; i < sizeof(of_verify) / sizeof(of_verify[0]); i++)
+        if (of_verify[i].given && target->tls != CONF_TLS_VERIFY)
+            return RULE_BROKEN(rules, CONF_TARGET, target->name,
+                               of_verify[i].key, "%s needs tls = verify",
+                               of_verify[i].key);
+    if (target->tls_fingerprints.count > 0 &&
+        (target->tls_ca.len > 0 || target->tls_name.len > 0))
+        return RULE_BROKEN(rules, CONF_TARGET, target->name, "tls-fingerprint",
+                           "tls-fingerprint takes the place of tls-ca and "
+                           "tls-name");
+    if (rule_of_fingerprints(rules, target) != 0 ||
+        rule_of_tls_name(rules, target) != 0)
+        return -1;
+    return rule_of_dane(rules, target);
+}
+
+static int
+rules_of_resolver(const struct rules *rules)
+{
+    const struct conf_text *texts = rules->conf->forwarders.items;
+    bool forward = rules->conf->resolver_mode == CONF_RESOLVER_FORWARD;
+    struct conf_host host;
+
+    if (forward && rules->conf->forwarders.count == 0)
+        return conf_tree_why(rules->tree, CONF_RESOLVER, 0, "mode", rules->why,
+                             "mode = forward needs forwarders");
+    if (!forward && rules->conf->forwarders.count > 0)
+        return conf_tree_why(rules->tree, CONF_RESOLVER, 0, "forwarders",
+                             rules->why, "forwarders needs mode = forward");
+    for (size_t i = 0; i < rules->conf->forwarders.count; i++)
+        if (conf_host_parse(texts[i].text, &host, NULL) == 0 &&
+            host.kind != CONF_HOST_IPV4 && host.kind != CONF_HOST_IPV6)
+            return conf_tree_why(rules->tree, CONF_RESOLVER, 0, "forwarders",
+                                 rules->why,
+                                 "forwarders: \"%.*s\" is not an address",
+                                 (int)texts[i].text.len, texts[i].text.data);
+    return 0;
+}
+
 static int
 rules_of_target(const struct rules *rules)
 {
@@ -175,7 +297,9 @@ rules_of_target(const struct rules *rules)
         if (rule_of_order(rules, target, "probe-min", target->probe_min_ms,
                           "probe-max", target->probe_max_ms) != 0 ||
             rule_of_order(rules, target, "retry-min", target->retry_min_ms,
-                          "retry-max", target->retry_max_ms) != 0)
+                          "retry-max", target->retry_max_ms) != 0 ||
+            rule_of_hosts(rules, target) != 0 ||
+            rule_of_tls(rules, target) != 0)
             return -1;
     }
     return 0;
@@ -239,8 +363,8 @@ conf_rules_check(const struct conf_tree *tree, const struct conf *conf,
                  struct why *why)
 {
     static int (*const all[])(const struct rules *) = {
-        rules_of_root,   rules_of_tls,    rules_of_listen,
-        rules_of_target, rules_of_domain,
+        rules_of_root,   rules_of_tls,      rules_of_listen,
+        rules_of_target, rules_of_resolver, rules_of_domain,
     };
     const struct rules rules = {tree, conf, why};
 

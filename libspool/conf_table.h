@@ -23,10 +23,14 @@ X(TLS,    "key",                     PATH,      conf,        tls_key,           
 
 X(LISTEN, "address",                 ADDRESSES, conf_listen, addresses,               NEEDED,                "",         "",   "where to listen: one or more of address:port")
 
-X(TARGET, "hosts",                   HOSTS,     conf_target, hosts,                   NEEDED,                "",         "",   "the target's hosts, tried in this order")
+X(TARGET, "hosts",                   HOSTS,     conf_target, hosts,                   "",                    "",         "",   "the target's hosts, tried in this order; after those of mx")
 X(TARGET, "port",                    NUM,       conf_target, port,                    "25",                  "1",        "65535", "the port of hosts that name none")
-X(TARGET, "mx",                      FLAG,      conf_target, mx,                      "false",               "false",    "true", "finding the hosts by the domain's MX records")
-X(TARGET, "tls",                     WORD,      conf_target, tls,                     "none",                "none",     "opportunistic require verify dane", "encryption towards the target")
+X(TARGET, "mx",                      FLAG,      conf_target, mx,                      "false",               "true false", "",   "finding the hosts by the domain's MX records")
+X(TARGET, "mx-domain",               NAME,      conf_target, mx_domain,               "",                    "",         "",   "the domain whose MX records count; the one that names the target when absent")
+X(TARGET, "tls",                     CHOICE,    conf_target, tls,                     "opportunistic",       "none opportunistic require verify dane", "", "encryption towards the target")
+X(TARGET, "tls-ca",                  PATH,      conf_target, tls_ca,                  "",                    "",         "",   "who may vouch for the target's certificate, PEM; the system's when absent")
+X(TARGET, "tls-name",                TEXT,      conf_target, tls_name,                "",                    "",         "",   "the name in its certificate; the host's when absent")
+X(TARGET, "tls-fingerprint",         TEXTS,     conf_target, tls_fingerprints,        "",                    "",         "",   "SHA-256 of its certificate or of the public key in it: in place of who vouches")
 X(TARGET, "client",                  WORD,      conf_target, client,                  "none",                "none",     "xclient xforward", "telling the target who the first client was")
 X(TARGET, "connections",             NUM,       conf_target, connections,             "20",                  "1",        "1000", "connections to the target at a time, at the most")
 X(TARGET, "messages-per-connection", NUM,       conf_target, messages_per_connection, "100",                 "1",        "100000", "messages sent over one connection, at the most")
@@ -37,6 +41,15 @@ X(TARGET, "retry-max",               TIME,      conf_target, retry_max_ms,      
 X(TARGET, "connect-timeout",         TIME,      conf_target, connect_timeout_ms,      "30s",                 "100ms",    "10m", "how long a connection may take to come about")
 X(TARGET, "reply-timeout",           TIME,      conf_target, reply_timeout_ms,        "5m",                  "100ms",    "1h", "how long the target may take for a reply")
 X(TARGET, "final-timeout",           TIME,      conf_target, final_timeout_ms,        "10m",                 "100ms",    "1h", "how long the target may take for the reply to the end of a message")
+
+X(RESOLVER, "mode",                  CHOICE,    conf,        resolver_mode,           "system",              "system recurse forward", "", "where answers to questions for names come from")
+X(RESOLVER, "forwarders",            HOSTS,     conf,        forwarders,              "",                    "",         "",   "the name servers of mode forward: address or address:port")
+X(RESOLVER, "dnssec",                FLAG,      conf,        dnssec,                  "true",                "true false", "",   "whether answers are validated")
+X(RESOLVER, "trust-anchor",          PATH,      conf,        trust_anchor,            "/usr/share/dns/root.key", "",     "",   "the keys validation begins with")
+X(RESOLVER, "insecure",              NAMES,     conf,        insecure,                "",                    "",         "",   "domains that are not validated, such as internal ones")
+X(RESOLVER, "hosts-file",            PATH,      conf,        hosts_file,              "/etc/hosts",          "",         "",   "names that are looked up here first")
+X(RESOLVER, "servers-file",          PATH,      conf,        servers_file,            "/etc/resolv.conf",    "",         "",   "the name servers of mode system")
+X(RESOLVER, "timeout",               TIME,      conf,        resolver_timeout_ms,     "10s",                 "100ms",    "1m", "how long an answer may take")
 
 X(DOMAIN, "target",                  TEXT,      conf_domain, target,                  NEEDED,                "",         "",   "the target its mail goes to")
 X(DOMAIN, "return-target",           TEXT,      conf_domain, return_target,           "",                    "",         "",   "the target that takes notices to senders elsewhere; target when absent")

@@ -222,7 +222,8 @@ static value_fn *const value_by_kind[CONF_KIND_COUNT] = {
     [CONF_CHOICE] = value_choice, [CONF_FLAG] = value_flag,
     [CONF_NUM] = value_num,       [CONF_SIZE] = value_size,
     [CONF_TIME] = value_time,     [CONF_ADDRESSES] = value_address,
-    [CONF_HOSTS] = value_host,
+    [CONF_HOSTS] = value_host,    [CONF_NAMES] = value_name,
+    [CONF_TEXTS] = value_text,
 };
 
 int

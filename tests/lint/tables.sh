@@ -47,7 +47,7 @@ conf_entries() {
             key = ""
         }
         /^\.Ss Outside of sections/ { flush(); section = "ROOT"; next }
-        /^\.Ss (tls|listen|target|domain|limit|store|imap)/ {
+        /^\.Ss (tls|listen|target|resolver|domain|limit|store|imap)/ {
             flush(); section = toupper($2); next
         }
         /^\.S[hs]/ { flush(); section = ""; next }

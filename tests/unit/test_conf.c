@@ -168,7 +168,7 @@ test_example(void **state)
     assert_int_equal(target->hosts.count, 3);
     assert_view(text_in(&target->hosts, 2)->text, "[2001:db8::1]:27");
     assert_int_equal(target->port, 2500);
-    assert_view(target->tls, "none");
+    assert_int_equal(target->tls, CONF_TLS_NONE);
     assert_int_equal(target->connections, 7);
     assert_int_equal(target->messages_per_connection, 8);
     assert_int_equal(target->probe_min_ms, 10000);
@@ -210,7 +210,11 @@ test_defaults(void **state)
     assert_int_equal(conf->tls_certificate.len + conf->tls_key.len, 0);
     assert_int_equal(target->port, 25);
     assert_int_equal(target->mx, 0);
-    assert_view(target->tls, "none");
+    assert_int_equal(target->tls, CONF_TLS_OPPORTUNISTIC);
+    assert_int_equal(conf->resolver_mode, CONF_RESOLVER_SYSTEM);
+    assert_int_equal(conf->dnssec, 1);
+    assert_view(conf->hosts_file, "/etc/hosts");
+    assert_int_equal(conf->resolver_timeout_ms, 10000);
     assert_view(target->client, "none");
     assert_int_equal(target->connections, 20);
     assert_int_equal(target->messages_per_connection, 100);
@@ -239,8 +243,8 @@ test_defaults(void **state)
     assert_int_equal(conf->seal, 1);
     assert_int_equal(conf->compact, 1);
     assert_int_equal(conf->domain_share, 75);
-    assert_non_null(memmem(conf->key_file.data, conf->key_file.len,
-                           "/spool.key", 10));
+    assert_non_null(
+        memmem(conf->key_file.data, conf->key_file.len, "/spool.key", 10));
     assert_int_equal(conf->keep_delivered_ms, 3 * 86400000LL);
     conf_free(&conf);
 }
@@ -377,16 +381,15 @@ static const struct {
      "c:4: probe-min: \"5\" is not a duration (use e.g. 90s, 5m, 4h, 14d)"},
     {LISTEN DOMAIN "target office { hosts = a probe-max = 2d }",
      "c:4: probe-max: duration 2d is out of range 100ms..1d"},
-    {LISTEN DOMAIN "target office { hosts = a tls = verify }",
-     "c:4: tls: verify comes with a later version; use none"},
+    {LISTEN DOMAIN "target office { hosts = a tls = maybe }",
+     "c:4: tls: \"maybe\" is not known; use none, opportunistic, require, "
+     "verify, dane"},
     {LISTEN DOMAIN "target office { hosts = a tls = \"\" }",
      "c:4: tls: an empty text"},
     {LISTEN DOMAIN "target office { hosts = a client = foo }",
      "c:4: client: \"foo\" is not known; use none"},
-    {LISTEN DOMAIN "target office { hosts = a mx = true }",
-     "c:4: mx: true comes with a later version; use false"},
     {LISTEN DOMAIN "target office { hosts = a mx = yes }",
-     "c:4: mx: \"yes\" is not known; use false"},
+     "c:4: mx: \"yes\" is not known; use true, false"},
     {LISTEN DOMAIN "target office { hosts = \"a b\" }",
      "c:4: hosts: \"a b\" is neither a host name nor an address"},
     {LISTEN DOMAIN "target office { hosts = 300.0.0.1 }",
@@ -414,11 +417,11 @@ static const struct {
     {LISTEN TARGET "\n\ndomain a.b {\n recipients = any\n}\n\n",
      "c:6: domain \"a.b\": target is missing: the target its mail goes to"},
     {LISTEN DOMAIN "target office {\n port = 26\n}",
-     "c:4: target \"office\": hosts is missing: the target's hosts, tried in "
-     "this order"},
+     "c:4: target \"office\": hosts is missing: name the hosts it "
+     "has, or set mx = true"},
     {LISTEN DOMAIN "target office {\n hosts = {}\n}",
-     "c:4: target \"office\": hosts is missing: the target's hosts, tried in "
-     "this order"},
+     "c:4: target \"office\": hosts is missing: name the hosts it "
+     "has, or set mx = true"},
     {REST "domain x.y {\n target = office\n recipients = list\n}",
      "c:7: recipients = list needs recipient-file"},
     {REST "domain x.y {\n target = office\n recipient-file = list\n}",
@@ -440,6 +443,35 @@ static const struct {
      "c:6: probe-min (6m) is above probe-max (5m)"},
     {REST "target x { hosts = a\n retry-min = 6h\n retry-max = 5h\n}",
      "c:7: retry-min (6h) is above retry-max (5h)"},
+    {LISTEN DOMAIN "target office {\n mx = true\n}\n"
+                   "domain b.c { target = office }",
+     "c:5: mx: not exactly one domain names this target; say in mx-domain "
+     "whose MX records count"},
+    {REST "target x {\n mx = true\n}",
+     "c:6: mx: not exactly one domain names this target; say in mx-domain "
+     "whose MX records count"},
+    {REST "target x {\n hosts = a\n mx-domain = b.c\n}",
+     "c:7: mx-domain needs mx = true"},
+    {REST "target x {\n hosts = a\n tls-ca = b\n}",
+     "c:7: tls-ca needs tls = verify"},
+    {REST "target x {\n hosts = a tls = verify\n tls-fingerprint = b\n}",
+     "c:7: tls-fingerprint: \"b\" has 1 hex digits, SHA-256 has 64"},
+    {REST "target x {\n hosts = a tls = verify\n tls-name = \"a b\"\n}",
+     "c:7: tls-name: \"a b\" is not a domain name"},
+    {REST "target x {\n hosts = 192.0.2.1\n tls = dane\n}",
+     "c:6: tls = dane needs names in place of \"192.0.2.1\": TLSA records are "
+     "found by name"},
+    {REST "target x {\n hosts = a\n tls = dane\n}\n"
+          "resolver { dnssec = false }",
+     "c:7: tls = dane needs dnssec = true in resolver"},
+    {REST "resolver {\n mode = forward\n}",
+     "c:6: mode = forward needs forwarders"},
+    {REST "resolver {\n forwarders = 192.0.2.1\n}",
+     "c:6: forwarders needs mode = forward"},
+    {REST "resolver { mode = forward\n forwarders = ns.example\n}",
+     "c:6: forwarders: \"ns.example\" is not an address"},
+    {REST "resolver { insecure = { \"lan\", \"a b\" } }",
+     "c:5: insecure: \"a b\" is not a domain name"},
     {REST "tls {\n certificate = x\n}", "c:6: certificate needs key beside it"},
     {REST "tls { key = x }", "c:5: key needs certificate beside it"},
     {REST "listen status {\n address = 127.0.0.1:143\n}",
@@ -559,8 +591,8 @@ static const struct {
     {"hosts = { a\n", "part:1: the \"{\" of this line is not closed"},
     {"include(part)\n", "part:1: includes are nested more than 10 deep"},
     {"port = ", "part:2: target \"x\": premature end of file"},
-    {"", "c:5: target \"x\": hosts is missing: the target's hosts, tried in "
-         "this order"},
+    {"", "c:5: target \"x\": hosts is missing: name the hosts it "
+         "has, or set mx = true"},
 };
 
 static void
@@ -664,6 +696,67 @@ test_check_user(void **state)
     (void)state;
     assert_int_equal(conf_check(conf, &why), geteuid() == 0 ? -1 : 0);
     conf_free(&conf);
+}
+
+/* --- where mail goes and what must be proved ------------------------------ */
+
+static void
+test_mx(void **state)
+{
+    struct conf *conf = load_good(
+        HOST LISTEN
+        "target a { mx = true }\n"
+        "target b { mx = true hosts = fallback.example mx-domain = B.Example "
+        "}\n"
+        "domain one.example { target = a }\n"
+        "domain two.example { target = b }\n"
+        "domain three.example { target = b }\n"
+        "resolver { mode = forward forwarders = { \"127.0.0.1:5353\", ::1 }\n"
+        "  insecure = { Lan, corp.example } timeout = 2s }\n");
+    const struct conf_target *targets = conf->targets.items;
+
+    (void)state;
+    assert_view(targets[0].mx_domain, "one.example");
+    assert_int_equal(targets[0].hosts.count, 0);
+    assert_view(targets[1].mx_domain, "b.example");
+    assert_int_equal(targets[1].hosts.count, 1);
+    assert_int_equal(conf->resolver_mode, CONF_RESOLVER_FORWARD);
+    assert_int_equal(conf->forwarders.count, 2);
+    assert_view(text_in(&conf->insecure, 0)->text, "lan");
+    assert_int_equal(conf->resolver_timeout_ms, 2000);
+    conf_free(&conf);
+}
+
+#define DIGITS "0123456789abcdefFEDCBA9876543210"
+
+static void
+test_fingerprint(void **state)
+{
+    char bytes[CONF_FINGERPRINT_BYTES], again[CONF_FINGERPRINT_BYTES];
+    struct buf colons = {0};
+    struct why why;
+
+    (void)state;
+    assert_int_equal(conf_fingerprint_parse(VIEW(DIGITS DIGITS), bytes, &why),
+                     0);
+    assert_int_equal((unsigned char)bytes[0], 0x01);
+    assert_int_equal((unsigned char)bytes[8], 0xfe);
+    assert_int_equal((unsigned char)bytes[31], 0x10);
+    for (size_t i = 0; i < 32; i++)
+        buf_addf(&colons, "%s%02X", i > 0 ? ":" : "", (unsigned char)bytes[i]);
+    assert_int_equal(conf_fingerprint_parse(buf_view(&colons), again, &why), 0);
+    assert_memory_equal(bytes, again, sizeof(bytes));
+    buf_free(&colons);
+    assert_int_equal(conf_fingerprint_parse(VIEW(DIGITS), bytes, &why), -1);
+    assert_int_equal(
+        conf_fingerprint_parse(VIEW(DIGITS DIGITS "0"), bytes, &why), -1);
+    assert_int_equal(
+        conf_fingerprint_parse(VIEW(DIGITS DIGITS ":"), bytes, &why), -1);
+    assert_int_equal(
+        conf_fingerprint_parse(VIEW(":" DIGITS DIGITS), bytes, &why), -1);
+    assert_int_equal(
+        conf_fingerprint_parse(VIEW("01::23" DIGITS DIGITS), bytes, &why), -1);
+    assert_int_equal(conf_fingerprint_parse(VIEW(""), bytes, &why), -1);
 }
 
 /* --- hosts --------------------------------------------------------------- */
@@ -775,6 +868,8 @@ main(void)
         cmocka_unit_test(test_no_file),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_check_user),
+        cmocka_unit_test(test_mx),
+        cmocka_unit_test(test_fingerprint),
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_table),
     };
