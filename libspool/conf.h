@@ -46,6 +46,7 @@ struct conf_target {
     uint64_t probe_max_ms;
     uint64_t retry_min_ms; /* back-off of one delivery after a 4xx */
     uint64_t retry_max_ms;
+    uint64_t unknown_retry_ms; /* after a lost reply to the final dot */
     uint64_t connect_timeout_ms;
     uint64_t reply_timeout_ms; /* any reply but the final one */
     uint64_t final_timeout_ms; /* the reply to the final dot (RFC 5321: 10m) */

@@ -38,6 +38,7 @@ X(TARGET, "probe-min",               TIME,      conf_target, probe_min_ms,      
 X(TARGET, "probe-max",               TIME,      conf_target, probe_max_ms,            "5m",                  "100ms",    "1d", "longest pause between two probes")
 X(TARGET, "retry-min",               TIME,      conf_target, retry_min_ms,            "1m",                  "100ms",    "1d", "first pause before a delivery that was refused for now is tried again")
 X(TARGET, "retry-max",               TIME,      conf_target, retry_max_ms,            "1h",                  "100ms",    "7d", "longest pause before it is tried again")
+X(TARGET, "unknown-retry",           TIME,      conf_target, unknown_retry_ms,        "30m",                 "100ms",    "7d", "pause before a delivery is tried again that the target may have taken already")
 X(TARGET, "connect-timeout",         TIME,      conf_target, connect_timeout_ms,      "30s",                 "100ms",    "10m", "how long a connection may take to come about")
 X(TARGET, "reply-timeout",           TIME,      conf_target, reply_timeout_ms,        "5m",                  "100ms",    "1h", "how long the target may take for a reply")
 X(TARGET, "final-timeout",           TIME,      conf_target, final_timeout_ms,        "10m",                 "100ms",    "1h", "how long the target may take for the reply to the end of a message")

@@ -27,7 +27,7 @@ X(LIST, CONTROL(list), "list", "[QUERY]", 0, CTL_ARGUMENTS_MAX, CTL_MANY,
   "  helo:PATTERN        the name it gave\n"
   "  since:WHEN          arrived in the last 2h, or since 2026-11-25\n"
   "  before:WHEN         arrived longer ago than that\n"
-  "  state:STATE         held (ready, later, on-hold), finished (delivered,\n"
+  "  state:STATE         held (ready, later, unknown, on-hold), finished (delivered,\n"
   "                      returned, expired, dropped, discarded) or any;\n"
   "                      without it: held\n"
   "  target:PATTERN      where it is to go\n"

@@ -263,7 +263,7 @@ check_format(struct db *db, struct why *why)
 }
 
 static int
-create_tables(struct db *db, bool fresh, struct why *why)
+create_tables(struct db *db, bool anew, struct why *why)
 {
     char format[8];
     MDB_val key = db_val(VIEW("format")), value = {8, format};
@@ -272,16 +272,16 @@ create_tables(struct db *db, bool fresh, struct why *why)
 
     if (rc != 0)
         return why_text(why, "the store: %s", mdb_strerror(rc));
-    if (db_open_tables(db, txn, fresh ? MDB_CREATE : 0, why) != 0) {
+    if (db_open_tables(db, txn, anew ? MDB_CREATE : 0, why) != 0) {
         mdb_txn_abort(txn);
         return -1;
     }
     bytes_put64(format, DB_FORMAT);
-    if (fresh)
+    if (anew)
         rc = mdb_put(txn, db->tables[DB_setting], &key, &value, 0);
     if (rc == 0)
         rc = mdb_txn_commit(txn);
-    if (rc == 0 && fresh && fsync(db->dir) != 0) /* the file's name, too */
+    if (rc == 0 && anew && fsync(db->dir) != 0) /* the file's name, too */
         rc = errno;
     return rc == 0 ? 0 : why_text(why, "the store: %s", mdb_strerror(rc));
 }
@@ -318,12 +318,12 @@ db_open_writer(const char *dir, struct why *why)
         return NULL;
     db_rebuild_clear(db->dir);
     there = check_format(db, why);
-    if (there > 0 && there < DB_FORMAT) {
+    if (there > 0 && there < DB_FORMAT_IN_PLACE) {
         log_info("the store has format %d and is rewritten in format %d", there,
                  DB_FORMAT);
         return db_migrate(&db, dir, why) == 0 ? db_open_writer(dir, why) : NULL;
     }
-    if (there < 0 || create_tables(db, there == 0, why) != 0)
+    if (there < 0 || create_tables(db, there < DB_FORMAT, why) != 0)
         db_close(&db);
     return db;
 }

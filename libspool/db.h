@@ -21,7 +21,11 @@ struct db;
 struct db_txn;
 
 /* The format of the tables this code reads and writes. */
-#define DB_FORMAT 2
+#define DB_FORMAT 3
+/* Stores from this format on become DB_FORMAT by having it written into them:
+ * what came later is more tables and fields, which are only to be kept from a
+ * spoold that would not understand them. */
+#define DB_FORMAT_IN_PLACE 2
 
 enum db_result {
     DB_OK = 0,
@@ -162,9 +166,11 @@ struct db_totals {
     uint64_t seq;         /* of the last entry of the ledger */
     struct view head;     /* the chain's hash there (LEDGER_HASH bytes) */
     uint64_t on_hold;     /* deliveries the operator holds */
+    uint64_t unknown;     /* deliveries the target may have already */
+    uint64_t notice_ms;   /* when the last DSN may go, or went */
 };
 enum db_result db_get_totals(struct db_txn *txn, struct db_totals *totals);
-/* Counts held, held_stored and on_hold anew, from all rows: seconds for
+/* Counts held, held_stored, on_hold and unknown anew, from all rows: seconds for
  * millions. */
 enum db_result db_recount(struct db_txn *txn, struct db_totals *totals);
 enum db_result db_put_totals(struct db_txn *txn,

@@ -103,7 +103,7 @@ inspect_indexes(const struct look *look, uint64_t id, uint64_t n,
               "delivery %llu is ready and has no row in ready",
               (unsigned long long)n);
     db_key_later(&key, row->next_ms, id, n);
-    if (row->state == DELIVERY_LATER && !row_is_there(look, DB_later, &key))
+    if (delivery_waits(row->state) && !row_is_there(look, DB_later, &key))
         found(look, MEND_LATER, DB_delivery, &at, id, n,
               "delivery %llu waits and has no row in later",
               (unsigned long long)n);
@@ -301,7 +301,7 @@ later_fits(const struct look *look, uint64_t when_ms, uint64_t id, uint64_t n)
     rc = read_delivery(look, id, n, &row);
     return has_message(look, id) &&
            (rc == MDB_CORRUPTED ||
-            (rc == 0 && row.state == DELIVERY_LATER && row.next_ms == when_ms));
+            (rc == 0 && delivery_waits(row.state) && row.next_ms == when_ms));
 }
 
 static void
@@ -437,7 +437,7 @@ db_inspect_rows(struct db *db, enum db_inspect_table table,
  * --------------------------------------------------------------------- */
 
 static int
-count_on_hold(MDB_txn *txn, struct db *db, struct db_totals *counted)
+count_by_state(MDB_txn *txn, struct db *db, struct db_totals *counted)
 {
     MDB_cursor *cursor;
     MDB_val k, v;
@@ -448,9 +448,11 @@ count_on_hold(MDB_txn *txn, struct db *db, struct db_totals *counted)
     while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
         struct delivery row;
 
-        counted->on_hold += db_row_decode(DB_delivery, db_view(k), db_view(v),
-                                          &delivery_record, &row) == 0 &&
-                            row.state == DELIVERY_HELD;
+        if (db_row_decode(DB_delivery, db_view(k), db_view(v), &delivery_record,
+                          &row) != 0)
+            continue;
+        counted->on_hold += row.state == DELIVERY_HELD;
+        counted->unknown += row.state == DELIVERY_UNKNOWN;
     }
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
@@ -463,7 +465,8 @@ db_count_totals(MDB_txn *txn, struct db *db, struct db_totals *counted)
     MDB_val k, v;
     int rc = mdb_cursor_open(txn, db->tables[DB_message], &cursor);
 
-    counted->held = counted->held_stored = counted->on_hold = 0;
+    counted->held = counted->held_stored = 0;
+    counted->on_hold = counted->unknown = 0;
     if (rc != 0)
         return rc;
     while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
@@ -477,7 +480,7 @@ db_count_totals(MDB_txn *txn, struct db *db, struct db_totals *counted)
         counted->held_stored += row.stored;
     }
     mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? count_on_hold(txn, db, counted) : rc;
+    return rc == MDB_NOTFOUND ? count_by_state(txn, db, counted) : rc;
 }
 
 int
@@ -493,16 +496,19 @@ db_inspect_totals(struct db *db, db_finding_fn *fn, void *arg, struct why *why)
     db_key_name(&key, VIEW("totals"));
     read = row_read(&look, DB_setting, &key, &db_totals_record, &have);
     rc = db_count_totals(look.txn, db, &counted);
-    if (rc == 0 && (read == MDB_CORRUPTED || have.held != counted.held ||
-                    have.held_stored != counted.held_stored ||
-                    have.on_hold != counted.on_hold))
+    if (rc == 0 &&
+        (read == MDB_CORRUPTED || have.held != counted.held ||
+         have.held_stored != counted.held_stored ||
+         have.on_hold != counted.on_hold || have.unknown != counted.unknown))
         found(&look, read == MDB_CORRUPTED ? MEND_NONE : MEND_TOTALS,
               DB_setting, &key, 0, 0,
-              "the sums say %llu messages held, %llu on hold; there are %llu "
-              "and %llu",
+              "the sums say %llu messages held, %llu deliveries on hold, %llu "
+              "unknown; there are %llu, %llu and %llu",
               (unsigned long long)have.held, (unsigned long long)have.on_hold,
+              (unsigned long long)have.unknown,
               (unsigned long long)counted.held,
-              (unsigned long long)counted.on_hold);
+              (unsigned long long)counted.on_hold,
+              (unsigned long long)counted.unknown);
     db_read_end(db);
     if (rc != 0)
         return why_text(why, "reading the store: %s", mdb_strerror(rc));

@@ -16,6 +16,8 @@ static const struct record_field db_totals_fields[] = {
     RECORD_NUM_FIELD(4, db_totals, seq),
     RECORD_VIEW_FIELD(5, db_totals, head),
     RECORD_NUM_FIELD(6, db_totals, on_hold),
+    RECORD_NUM_FIELD(7, db_totals, unknown),
+    RECORD_NUM_FIELD(8, db_totals, notice_ms),
 };
 RECORD_TYPE(db_totals);
 

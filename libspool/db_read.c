@@ -396,6 +396,7 @@ db_read_counts(struct db *db, struct db_counts *out, struct why *why)
         .held = totals.held,
         .held_stored = totals.held_stored,
         .on_hold = totals.on_hold,
+        .unknown = totals.unknown,
         .floor_ms = totals.floor_ms,
         .messages = entries_of(db, txn, DB_message),
         .deliveries = entries_of(db, txn, DB_delivery),

@@ -122,6 +122,7 @@ struct db_counts {
     uint64_t held;        /* messages with an open delivery */
     uint64_t held_stored; /* their bytes in the body table */
     uint64_t on_hold;     /* deliveries the operator holds */
+    uint64_t unknown;     /* deliveries the target may have already */
     uint64_t floor_ms;    /* the latest time of an id that was used */
     uint64_t messages;    /* rows in message: held or kept after delivery */
     uint64_t deliveries;  /* open and finished */

@@ -46,4 +46,5 @@ X(38, SHARE_OK,         "share-ok",         "the domain has room again")
 X(39, MIGRATED,         "migrated",         "the store was rewritten in a newer format")
 X(40, DAMAGED,          "damaged",          "content or a row could not be read; the message waits for the operator")
 X(41, LATE,         "late",             "a target answered for a message that was erased meanwhile")
+X(42, UNKNOWN,          "unknown",          "a target had all of a message and did not answer: it may have it, and is asked again later")
 /* clang-format on */

@@ -428,6 +428,7 @@ ledger_balance_add(struct ledger_balance *balance, uint64_t seq,
         add_end(balance, seq, entry, &counts->discarded);
         break;
     case EVENT_DEFERRED:
+    case EVENT_UNKNOWN:
     case EVENT_RETRIED:
     case EVENT_DUE:
     case EVENT_HELD:

@@ -148,6 +148,7 @@ static const char *const delivery_states[] = {
     [DELIVERY_DELIVERED] = "delivered", [DELIVERY_RETURNED] = "returned",
     [DELIVERY_EXPIRED] = "expired",     [DELIVERY_DROPPED] = "dropped",
     [DELIVERY_HELD] = "on-hold",        [DELIVERY_DISCARDED] = "discarded",
+    [DELIVERY_UNKNOWN] = "unknown",
 };
 static const char *const target_states[] = {
     [TARGET_UP] = "up",
@@ -158,7 +159,7 @@ static const char *const target_states[] = {
 #define NAME_IN(names, value)                                                  \
     ((value) < sizeof(names) / sizeof((names)[0]) && (names)[value] != NULL    \
          ? (names)[value]                                                      \
-         : "unknown")
+         : "invalid")
 
 const char *
 delivery_state_name(uint64_t state)

@@ -68,16 +68,25 @@ enum delivery_state {
     DELIVERY_DROPPED = 6,   /* refused, and the sender is null: no DSN */
     DELIVERY_HELD = 7,      /* the operator holds it: no row elsewhere */
     DELIVERY_DISCARDED = 8, /* the operator ended it, nobody was told */
-    DELIVERY_STATE_MAX = DELIVERY_DISCARDED,
+    /* The target had the whole message and its answer never came: it may have
+     * it. Waits as LATER does, and longer. */
+    DELIVERY_UNKNOWN = 9,
+    DELIVERY_STATE_MAX = DELIVERY_UNKNOWN,
 };
 const char *delivery_state_name(uint64_t state); /* "ready", ... */
 /* 0 where there is no such state. */
 uint64_t delivery_state_by_name(struct view name);
+/* Waits for next_ms, with a row in later. */
+static inline bool
+delivery_waits(uint64_t state)
+{
+    return state == DELIVERY_LATER || state == DELIVERY_UNKNOWN;
+}
 static inline bool
 delivery_is_open(uint64_t state)
 {
-    return state == DELIVERY_READY || state == DELIVERY_LATER ||
-           state == DELIVERY_HELD;
+    return state == DELIVERY_READY || state == DELIVERY_HELD ||
+           delivery_waits(state);
 }
 
 /* Key: id, n (0.. in the order of RCPT). One recipient. */
@@ -86,7 +95,7 @@ struct delivery {
     struct view target;    /* name of a target section */
     uint64_t state;        /* enum delivery_state */
     uint64_t attempts;
-    uint64_t next_ms;    /* LATER: when it is tried again */
+    uint64_t next_ms;    /* LATER, UNKNOWN: when it is tried again */
     uint64_t changed_ms; /* last change of state, 0: none since arrival */
     uint64_t reach_ms;   /* the target's sum of reachable time at start */
     uint64_t code;       /* last reply of the target, 0: none yet */

@@ -294,7 +294,7 @@ steer_applies(uint64_t what, uint64_t state)
 {
     switch (what) {
     case STEER_HOLD:
-        return state == DELIVERY_READY || state == DELIVERY_LATER;
+        return state == DELIVERY_READY || delivery_waits(state);
     case STEER_RELEASE:
         return state == DELIVERY_HELD;
     case STEER_DISCARD:

@@ -125,6 +125,11 @@ status_held(const json_t *status)
         text_paragraph(
             "", LABEL, TEXT_PLAIN, "%s on hold: spoolctl release",
             member_count(member_num(held, "on_hold"), "delivery", count));
+    if (member_num(held, "unknown") > 0)
+        text_paragraph(
+            "", LABEL, TEXT_PLAIN,
+            "%s may have arrived already: spoolctl list state:unknown",
+            member_count(member_num(held, "unknown"), "delivery", count));
 }
 
 static void

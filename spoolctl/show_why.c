@@ -117,6 +117,23 @@ tell_later(struct buf *out, const json_t *one, const json_t *target)
 }
 
 static void
+tell_unknown(struct buf *out, const json_t *one)
+{
+    char when[MEMBER_TEXT_MAX], in[MEMBER_TEXT_MAX];
+
+    buf_addf(out,
+             "may have been delivered already: %s target %s had the whole "
+             "message, and its answer never came",
+             member_when(member_time(one, "changed"), when),
+             member_text(one, "target"));
+    add_reply(out, ": ", 0, member_text(one, "reply"));
+    buf_addf(out,
+             ". It is tried again%s, and may then arrive twice. If the "
+             "target's log says that it was taken: spoolctl discard.",
+             in_when(member_time(one, "next"), in));
+}
+
+static void
 tell_held(struct buf *out, const json_t *one)
 {
     const json_t *said = json_object_get(one, "said");
@@ -223,6 +240,8 @@ tell_recipient(const json_t *one)
         tell_target(&out, one, target);
     else if (strcmp(state, "later") == 0)
         tell_later(&out, one, target);
+    else if (strcmp(state, "unknown") == 0)
+        tell_unknown(&out, one);
     else if (strcmp(state, "on-hold") == 0)
         tell_held(&out, one);
     else

@@ -193,11 +193,13 @@ is_open(struct view state, struct delivery *row, uint64_t next_ms)
         row->state = DELIVERY_READY;
     else if (view_equal(state, VIEW("later")))
         row->state = next_ms != 0 ? DELIVERY_LATER : DELIVERY_READY;
+    else if (view_equal(state, VIEW("unknown")))
+        row->state = next_ms != 0 ? DELIVERY_UNKNOWN : DELIVERY_READY;
     else if (view_equal(state, VIEW("on-hold")))
         row->state = DELIVERY_HELD;
     else
         return false;
-    row->next_ms = row->state == DELIVERY_LATER ? next_ms : 0;
+    row->next_ms = delivery_waits(row->state) ? next_ms : 0;
     return true;
 }
 

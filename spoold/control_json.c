@@ -46,7 +46,7 @@ static json_t *
 json_recipient(const struct db_delivery *row, uint64_t arrived_ms)
 {
     const struct delivery *delivery = &row->delivery;
-    bool waits = delivery->state == DELIVERY_LATER;
+    bool waits = delivery_waits(delivery->state);
     json_t *json = json_object();
 
     json_object_set_new(json, "n", json_num(row->n));

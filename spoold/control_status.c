@@ -75,10 +75,11 @@ set_held(json_t *json, struct status *status)
     /* Each finished message has one row of later, for its removal. */
     json_object_set_new(
         json, "held",
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "messages",
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "messages",
                   json_num(counts.held), "ready", json_num(counts.ready),
                   "later", json_num(less(counts.later, finished)), "on_hold",
-                  json_num(counts.on_hold), "bytes",
+                  json_num(counts.on_hold), "unknown",
+                  json_num(counts.unknown), "bytes",
                   json_num(counts.held_stored), "oldest",
                   control_json_time(counts.held > 0 ? status->oldest_ms : 0)));
     json_object_set_new(json, "finished", json_num(finished));

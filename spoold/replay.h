@@ -72,6 +72,7 @@ struct replay_target {
     struct replay_limits limits;
     uint64_t retry_min_ms;
     uint64_t retry_max_ms;
+    uint64_t unknown_retry_ms;
     uint64_t connect_timeout_ms;
     uint64_t reply_timeout_ms;
     uint64_t final_timeout_ms;
@@ -127,6 +128,7 @@ enum replay_said {
     SAID_REPLY,   /* code and reply are the target's last word */
     SAID_US,      /* we do not send it there; code and reply say why */
     SAID_BROKEN,  /* the session ended with this message under way */
+    SAID_UNKNOWN, /* it ended after the final dot, before the reply */
 };
 
 struct replay_try {
@@ -280,6 +282,7 @@ struct replay_rules {
     uint64_t reach_ms; /* of the target, now */
     uint64_t retry_min_ms;
     uint64_t retry_max_ms;
+    uint64_t unknown_retry_ms;
     uint64_t *random;
     struct msgid_source *ids;
 };

@@ -11,6 +11,8 @@
  *                              reachable time is over: expired
  *     452 at RCPT while others were delivered: stays ready (too many
  *                              recipients for one go, RFC 5321 4.5.3.1.10)
+ *     no reply to the dot      unknown: it may have been delivered; as later,
+ *                              after a longer pause
  *     nothing said             stays ready
  *
  * Before: replay_session.c   After: replay_work.c (OUTCOME), store_apply.c
@@ -74,6 +76,17 @@ put_off(struct replay_try *attempt, const struct replay_rules *rules)
                              replay_sched_random(rules->random));
 }
 
+/* Whoever took it has time to say so in its log, and the operator to look. */
+static void
+put_off_unknown(struct replay_try *attempt, const struct replay_rules *rules)
+{
+    uint64_t ms = rules->unknown_retry_ms;
+
+    attempt->state = DELIVERY_UNKNOWN;
+    attempt->next_ms = rules->now_ms + ms +
+                       replay_sched_random(rules->random) % (ms / 4 + 1);
+}
+
 static bool
 is_delivered(const struct replay_try *attempt)
 {
@@ -110,6 +123,8 @@ judge_try(struct replay_try *attempt, const struct replay_rules *rules,
         attempt->state = DELIVERY_RETURNED;
     else if (is_over(attempt, rules))
         attempt->state = DELIVERY_EXPIRED;
+    else if (attempt->said == SAID_UNKNOWN)
+        put_off_unknown(attempt, rules);
     else
         put_off(attempt, rules);
 }
@@ -324,6 +339,7 @@ static const struct {
     [DELIVERY_RETURNED] = {EVENT_RETURNED, STAT_RETURNED},
     [DELIVERY_EXPIRED] = {EVENT_EXPIRED, STAT_RETURNED},
     [DELIVERY_DROPPED] = {EVENT_DROPPED, STAT_DROPPED},
+    [DELIVERY_UNKNOWN] = {EVENT_UNKNOWN, STAT_UNKNOWN},
 };
 
 static void
@@ -345,7 +361,7 @@ tell_try(const struct replay_job *job, const struct replay_try *attempt)
     event_num(&event, "age",
               job->when_ms > arrived_ms ? (job->when_ms - arrived_ms) / 1000
                                         : 0);
-    if (attempt->state == DELIVERY_LATER)
+    if (delivery_waits(attempt->state))
         event_text(&event, "next",
                    clock_print_iso((int64_t)attempt->next_ms, next));
     if (has_failed(attempt))

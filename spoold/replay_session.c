@@ -134,6 +134,18 @@ may_put_back(const struct replay_session *session, enum replay_fault fault)
             session->done > 0);
 }
 
+/* The target has all of the current message and did not answer: nobody knows
+ * what became of those it had taken at RCPT, whoever ended the session. */
+static void
+doubt_current(struct replay_session *session, const char *reason)
+{
+    struct replay_job *job = session->current.job;
+
+    for (size_t i = 0; job != NULL && i < job->n_tries; i++)
+        if (job->tries[i].said == SAID_WAITING)
+            replay_try_say(&job->tries[i], SAID_UNKNOWN, 0, view_of(reason));
+}
+
 /* The recipients of the current job that have no final word yet share what
  * happened, so that a message a server dies of waits for its next turn. */
 static enum replay_event_kind
@@ -176,7 +188,7 @@ replay_session_end(struct replay_session *session, enum replay_fault fault,
         return;
     session->dead = true;
     if (code == 0 && dot_is_open(session))
-        stats_add(STAT_UNKNOWN, 1);
+        doubt_current(session, reason);
     if (session->ready)
         kind = blame_current(session, fault, code, reason);
     else

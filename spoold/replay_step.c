@@ -8,8 +8,8 @@
  * right behind the content of this message: one write a message.
  *
  * STEP_DOT is the one window in which a message can be delivered twice: the
- * end mark was sent and the connection ends before the reply. It is counted
- * (STAT_UNKNOWN). Before it nothing was delivered, after it we know.
+ * end mark was sent and the connection ends before the reply. It is recorded
+ * (DELIVERY_UNKNOWN). Before it nothing was delivered, after it we know.
  *
  * Before: replay_session.c   After: replay_outcome.c
  */

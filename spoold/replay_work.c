@@ -485,7 +485,7 @@ job_finish(struct replay_job *job)
     replay_outcome_tell(job);
     for (size_t i = 0; i < job->n_tries; i++) {
         target->delivered += job->tries[i].state == DELIVERY_DELIVERED;
-        target->deferred += job->tries[i].state == DELIVERY_LATER;
+        target->deferred += delivery_waits(job->tries[i].state);
         more |= job->tries[i].state == DELIVERY_READY;
     }
     if (job->damaged) {
@@ -568,7 +568,7 @@ static void
 hold(struct replay_job *job)
 {
     for (size_t i = 0; i < job->n_tries; i++)
-        if (job->tries[i].state == DELIVERY_LATER)
+        if (delivery_waits(job->tries[i].state))
             replay_sched_held_until(
                 &job->key.target->sched,
                 loop_now_ms() +
@@ -585,6 +585,7 @@ replay_job_done(struct replay_job *job)
         .reach_ms = replay_target_reach_ms(target),
         .retry_min_ms = target->retry_min_ms,
         .retry_max_ms = target->retry_max_ms,
+        .unknown_retry_ms = target->unknown_retry_ms,
         .random = replay_random(),
         .ids = replay_ids(),
     };

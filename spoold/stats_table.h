@@ -23,5 +23,5 @@ X(DELIVERED,          "delivered",           "deliveries a target took")
 X(DEFERRED,           "deferred",            "deliveries refused for now")
 X(RETURNED,           "returned",            "deliveries returned to the sender")
 X(DROPPED,            "dropped",             "deliveries given up with nobody to tell")
-X(UNKNOWN,            "unknown",             "final dots whose reply never came: may arrive twice")
+X(UNKNOWN,            "unknown",             "deliveries whose final reply never came: they may arrive twice")
 /* clang-format on */

@@ -259,7 +259,7 @@ due_wake_for(const struct proto_outcome *outcome)
     const struct proto_result *results = outcome->results.items;
 
     for (size_t i = 0; i < outcome->results.count; i++)
-        if (results[i].state == DELIVERY_LATER &&
+        if (delivery_waits(results[i].state) &&
             results[i].next_ms < store.due_at_ms)
             due_set(results[i].next_ms);
     if (store.keep_ms > 0 && outcome->when_ms + store.keep_ms < store.due_at_ms)

@@ -94,6 +94,8 @@ event_of(uint64_t state)
         return EVENT_EXPIRED;
     case DELIVERY_DROPPED:
         return EVENT_DROPPED;
+    case DELIVERY_UNKNOWN:
+        return EVENT_UNKNOWN;
     default:
         return EVENT_DEFERRED;
     }
@@ -106,7 +108,7 @@ event_of(uint64_t state)
 static uint64_t
 state_after(const struct delivery *row, const struct proto_result *said)
 {
-    if (row->state == DELIVERY_HELD && said->state == DELIVERY_LATER)
+    if (row->state == DELIVERY_HELD && delivery_waits(said->state))
         return DELIVERY_HELD;
     return said->state;
 }
@@ -146,7 +148,7 @@ apply_result_of(struct store_apply *apply, struct store_open *open,
     open->row.state = state;
     open->row.attempts++;
     open->row.changed_ms = when_ms;
-    open->row.next_ms = state == DELIVERY_LATER ? said->next_ms : 0;
+    open->row.next_ms = delivery_waits(state) ? said->next_ms : 0;
     open->row.code = said->code;
     open->row.reply = said->reply;
     if (result == APPLY_OK)
@@ -158,14 +160,21 @@ apply_result_of(struct store_apply *apply, struct store_open *open,
 }
 
 static bool
+result_is_legal(const struct proto_result *result)
+{
+    if (delivery_waits(result->state))
+        return result->next_ms != 0;
+    return result->state >= DELIVERY_DELIVERED &&
+           result->state <= DELIVERY_DROPPED;
+}
+
+static bool
 outcome_is_legal(const struct proto_outcome *outcome)
 {
     const struct proto_result *results = outcome->results.items;
 
     for (size_t i = 0; i < outcome->results.count; i++)
-        if (results[i].state < DELIVERY_LATER ||
-            results[i].state > DELIVERY_DROPPED ||
-            (results[i].state == DELIVERY_LATER && results[i].next_ms == 0))
+        if (!result_is_legal(&results[i]))
             return false;
     return outcome->results.count > 0;
 }
@@ -287,7 +296,7 @@ apply_due_row(struct store_apply *apply, const struct store_due_row *row,
         result = store_open_get(apply, &open, row->n);
     if (result != APPLY_OK)
         return result == APPLY_REFUSED ? APPLY_OK : result;
-    if (open.row.state != DELIVERY_LATER || open.row.next_ms != row->when_ms)
+    if (!delivery_waits(open.row.state) || open.row.next_ms != row->when_ms)
         return APPLY_OK; /* changed since the row was seen */
     return make_ready(apply, &open, when_ms, EVENT_DUE);
 }
@@ -315,7 +324,7 @@ retry_message(struct store_apply *apply, uint64_t id, uint64_t when_ms)
     while (result == APPLY_OK &&
            (result = store_open_next(apply, &open, n)) == APPLY_OK) {
         n = open.n + 1;
-        if (open.row.state != DELIVERY_LATER)
+        if (!delivery_waits(open.row.state))
             continue;
         result = make_ready(apply, &open, when_ms, EVENT_RETRIED);
         apply->count += result == APPLY_OK;

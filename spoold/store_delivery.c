@@ -2,7 +2,7 @@
 /*
  * How a delivery changes its state, and how a message ends: the steps all
  * records are made of. Legal states (spool.5): ready has one row in ready,
- * later one in later, held and finished deliveries have none; a message
+ * later and unknown one in later, held and finished deliveries have none; a message
  * whose deliveries are all finished has one purge row in later, or is gone.
  *
  * Before: store_apply.c, store_steer.c   After: db_write.c
@@ -94,10 +94,11 @@ store_open_leave(struct store_apply *apply, const struct store_open *open)
     if (row->state == DELIVERY_READY)
         result = db_del_ready(apply->txn, row->target, flow_of(open), open->id,
                               open->n);
-    else if (row->state == DELIVERY_LATER)
+    else if (delivery_waits(row->state))
         result = db_del_later(apply->txn, row->next_ms, open->id, open->n);
     else if (row->state == DELIVERY_HELD)
         apply->totals.on_hold--;
+    apply->totals.unknown -= row->state == DELIVERY_UNKNOWN;
     /* An index row that was lost must not keep the delivery from going on;
      * "spoolctl check" would have told of it. */
     return store_apply_db(apply, result == DB_NONE ? DB_OK : result);
@@ -113,11 +114,12 @@ store_open_enter(struct store_apply *apply, const struct store_open *open)
         result = db_put_ready(apply->txn, row->target, flow_of(open), open->id,
                               open->n);
         store_apply_announce(apply, open->id, row->target, flow_of(open));
-    } else if (row->state == DELIVERY_LATER) {
+    } else if (delivery_waits(row->state)) {
         result = db_put_later(apply->txn, row->next_ms, open->id, open->n);
     } else if (row->state == DELIVERY_HELD) {
         apply->totals.on_hold++;
     }
+    apply->totals.unknown += row->state == DELIVERY_UNKNOWN;
     if (result == DB_OK)
         result = db_put_delivery(apply->txn, open->id, open->n, row);
     return store_apply_db(apply, result);

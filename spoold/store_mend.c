@@ -107,7 +107,7 @@ write_index(struct store_apply *apply, const struct proto_mend_item *item)
         result = store_open_get(apply, &open, item->n);
     if (result != APPLY_OK)
         return result == APPLY_REFUSED ? APPLY_OK : result;
-    if (open.row.state != DELIVERY_READY && open.row.state != DELIVERY_LATER)
+    if (open.row.state != DELIVERY_READY && !delivery_waits(open.row.state))
         return APPLY_OK;
     apply->count++;
     return store_open_enter(apply, &open);

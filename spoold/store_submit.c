@@ -160,8 +160,8 @@ first_state(const struct delivery *wanted, const struct message *message)
     delivery.spent_ms = wanted->spent_ms;
     if (wanted->state == DELIVERY_HELD)
         delivery.state = DELIVERY_HELD;
-    if (wanted->state == DELIVERY_LATER && wanted->next_ms != 0) {
-        delivery.state = DELIVERY_LATER;
+    if (delivery_waits(wanted->state) && wanted->next_ms != 0) {
+        delivery.state = wanted->state;
         delivery.next_ms = wanted->next_ms;
     }
     return delivery;

@@ -219,7 +219,8 @@ class Daemon:
                                             else 9)],
                 "tls": "none", "client": "none",
                 "probe-min": "100ms", "probe-max": "200ms",
-                "retry-min": "100ms", "retry-max": "400ms", **values})
+                "retry-min": "100ms", "retry-max": "400ms",
+                "unknown-retry": "300ms", **values})
         first = next(iter(self.targets), None)
         for name, values in self.domains.items():
             text += config_section('domain "%s"' % name,

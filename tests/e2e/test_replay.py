@@ -411,6 +411,44 @@ class OutcomeTest(SpooldTest):
             self.assertEqual(len(daemon.sink.transactions), 2)
             self.assertEqual(daemon.counter("unknown"), 1)
 
+    def test_unknown_is_listed(self):
+        """A lost reply to the dot: another state than a refusal, tried
+        again later than anything else, with the same content."""
+        daemon = self.daemon(targets={"office": {"unknown-retry": "1h"}})
+        daemon.sink.on["DOT"] = sequence(CLOSE)
+        daemon.sink.start()
+        lost = daemon.send()
+        wait_for(lambda: daemon.messages("state:unknown"), "the doubt")
+        other = daemon.send()
+        wait_for(lambda: len(daemon.sink.delivered) == 1, "the other one")
+        self.assertEqual(daemon.held(), [lost])
+        self.assertEqual(daemon.messages("state:later"), [])
+        self.assertEqual(daemon.counter("unknown"), 1)
+        self.assertEqual(daemon.status()["held"]["unknown"], 1)
+        self.assertIn("1 delivery may have arrived already",
+                      " ".join(daemon.ctl("status").text.split()))
+        shown = daemon.recipients(lost)["bob@example.com"]
+        self.assertEqual((shown["state"], shown["attempts"], shown["code"]),
+                         ("unknown", 1, 0))
+        self.assertIn("waiting for the reply", shown["reply"])
+        self.assertIn("may have been delivered already",
+                      " ".join(daemon.ctl("why", lost).text.split()))
+        self.assertEqual([e["event"] for e in daemon.json("trace", lost)],
+                         ["accepted", "unknown"])
+        # It is there after a restart, and the operator need not wait.
+        daemon.restart()
+        self.assertEqual(
+            daemon.recipients(lost)["bob@example.com"]["state"], "unknown")
+        self.assertEqual(daemon.ctl("check").code, 0)
+        self.assertEqual(daemon.ctl("retry", lost).code, 0)
+        daemon.wait_empty()
+        self.assertEqual(daemon.status()["held"]["unknown"], 0)
+        first, second = [t.content for t in daemon.sink.transactions
+                         if t.content][::2]
+        self.assertEqual(first, second)
+        self.assertNotEqual(other, lost)
+        self.assertEqual(daemon.ctl("audit").code, 0)
+
     def test_garbage(self):
         """Replies that are none: the session is given up."""
         daemon = self.daemon(targets={"office": {

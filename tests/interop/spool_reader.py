@@ -23,7 +23,8 @@ import sys
 ID_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 STATES = {1: "ready", 2: "later", 3: "delivered", 4: "returned",
-          5: "expired", 6: "dropped", 7: "on-hold", 8: "discarded"}
+          5: "expired", 6: "dropped", 7: "on-hold", 8: "discarded",
+          9: "unknown"}
 
 CHECKED = {"message", "delivery", "target", "key", "dictionary", "domain",
            "checkpoint", "aside"}
@@ -41,7 +42,7 @@ DICTIONARY = {1: "id", 2: "made_ms", 3: "bytes", 4: "messages", 5: "retired"}
 LEDGER = {1: "when_ms", 2: "event", 3: "id", 4: "n", 5: "code", 6: "text",
           7: "digest", 8: "by"}
 TOTALS = {1: "held", 2: "held_stored", 3: "floor_ms", 4: "seq", 5: "head",
-          6: "on_hold"}
+          6: "on_hold", 7: "unknown", 8: "notice_ms"}
 CHECKPOINT = {1: "seq", 2: "when_ms", 3: "head", 4: "accepted", 5: "ended",
               6: "public", 7: "signature"}
 

@@ -298,21 +298,60 @@ slurp(const char *name, char *bytes, size_t room)
 }
 
 static void
+put_format(struct db *db, uint64_t format)
+{
+    char bytes[8];
+    MDB_val key = db_val(VIEW("format")), value = {8, bytes};
+    MDB_txn *txn;
+
+    bytes_put64(bytes, format);
+    assert_int_equal(mdb_txn_begin(db->env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_put(txn, db->tables[DB_setting], &key, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+}
+
+/* Tables are added and the number is written; the rows stay. */
+static void
+test_a_former_format_in_place(void **state)
+{
+    struct db *db = writer();
+    struct db_totals totals = {.held = 7};
+    struct db_txn *change;
+    MDB_val key = db_val(VIEW("format")), value;
+    MDB_txn *txn;
+    struct why why;
+
+    (void)state;
+    assert_int_equal(db_begin(db, &change), DB_OK);
+    assert_int_equal(db_put_totals(change, &totals), DB_OK);
+    assert_int_equal(db_commit(&change, &why), DB_OK);
+    put_format(db, DB_FORMAT_IN_PLACE);
+    assert_int_equal(mdb_txn_begin(db->env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_drop(txn, db->tables[DB_aside], 1), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    db_close(&db);
+    db = writer();
+    assert_int_equal(mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn), 0);
+    assert_int_equal(mdb_get(txn, db->tables[DB_setting], &key, &value), 0);
+    assert_int_equal(bytes_get64(value.mv_data), DB_FORMAT);
+    mdb_txn_abort(txn);
+    assert_int_equal(db_begin(db, &change), DB_OK);
+    assert_int_equal(db_get_totals(change, &totals), DB_OK);
+    assert_int_equal(totals.held, 7);
+    db_abort(&change);
+    db_close(&db);
+}
+
+static void
 test_a_newer_format_is_left_alone(void **state)
 {
     static char before[1 << 20], after[1 << 20];
     struct db *db = writer();
-    char newer[8];
-    MDB_val key = db_val(VIEW("format")), value = {8, newer};
-    MDB_txn *txn;
     struct why why;
     size_t n;
 
     (void)state;
-    bytes_put64(newer, DB_FORMAT + 1);
-    assert_int_equal(mdb_txn_begin(db->env, NULL, 0, &txn), 0);
-    assert_int_equal(mdb_put(txn, db->tables[DB_setting], &key, &value, 0), 0);
-    assert_int_equal(mdb_txn_commit(txn), 0);
+    put_format(db, DB_FORMAT + 1);
     db_close(&db);
     n = slurp("data.mdb", before, sizeof(before));
     assert_null(db_open_writer(dir, &why));
@@ -386,6 +425,7 @@ main(void)
         T(test_later_in_the_order_of_time),
         T(test_health_one_after_the_other),
         T(test_readers_open_the_writers_store),
+        T(test_a_former_format_in_place),
         T(test_a_newer_format_is_left_alone),
         T(test_what_is_no_store_is_refused),
         T(test_room_inside_the_file_is_counted),

@@ -56,27 +56,28 @@ test_tags(void **state)
 static void
 test_states(void **state)
 {
-    static const char *const names[] = {
-        "ready",   "later",   "delivered", "returned",
-        "expired", "dropped", "on-hold",   "discarded"};
+    static const char *const names[] = {"ready",    "later",     "delivered",
+                                        "returned", "expired",   "dropped",
+                                        "on-hold",  "discarded", "unknown"};
 
     (void)state;
     for (uint64_t s = 1; s <= DELIVERY_STATE_MAX; s++) {
         assert_string_equal(delivery_state_name(s), names[s - 1]);
         assert_int_equal(delivery_state_by_name(view_of(names[s - 1])), s);
-        assert_int_equal(delivery_is_open(s), s <= 2 || s == 7);
+        assert_int_equal(delivery_is_open(s), s <= 2 || s == 7 || s == 9);
+        assert_int_equal(delivery_waits(s), s == 2 || s == 9);
     }
     assert_int_equal(delivery_state_by_name(VIEW("Later")), DELIVERY_LATER);
     assert_int_equal(delivery_state_by_name(VIEW("")), 0);
     assert_int_equal(delivery_state_by_name(VIEW("lat")), 0);
-    assert_string_equal(delivery_state_name(0), "unknown");
-    assert_string_equal(delivery_state_name(DELIVERY_STATE_MAX + 1), "unknown");
-    assert_string_equal(delivery_state_name(UINT64_MAX), "unknown");
+    assert_string_equal(delivery_state_name(0), "invalid");
+    assert_string_equal(delivery_state_name(DELIVERY_STATE_MAX + 1), "invalid");
+    assert_string_equal(delivery_state_name(UINT64_MAX), "invalid");
     assert_string_equal(target_state_name(TARGET_UP), "up");
     assert_string_equal(target_state_name(TARGET_DOWN), "down");
     assert_string_equal(target_state_name(TARGET_RETURNING), "returning");
-    assert_string_equal(target_state_name(0), "unknown");
-    assert_string_equal(target_state_name(4), "unknown");
+    assert_string_equal(target_state_name(0), "invalid");
+    assert_string_equal(target_state_name(4), "invalid");
 }
 
 int

@@ -16,10 +16,11 @@
 #include "mem.h"
 #include "msgid.h"
 
-#define NOW_MS    1700000000000u
-#define RETRY_MIN 60000u
-#define RETRY_MAX 3600000u
-#define HOLD_MS   86400000u
+#define NOW_MS        1700000000000u
+#define RETRY_MIN     60000u
+#define RETRY_MAX     3600000u
+#define UNKNOWN_RETRY 7200000u
+#define HOLD_MS       86400000u
 
 static struct conf_target targets[] = {
     {.name = {"office", 6}},
@@ -55,6 +56,7 @@ rules(uint64_t reach_ms)
         .reach_ms = reach_ms,
         .retry_min_ms = RETRY_MIN,
         .retry_max_ms = RETRY_MAX,
+        .unknown_retry_ms = UNKNOWN_RETRY,
         .random = &seed,
         .ids = &ids,
     };
@@ -164,6 +166,12 @@ test_verdicts(void **state)
          DELIVERY_EXPIRED, true},
         {"over, null sender", SAID_REPLY, false, 451, HOLD_MS + 1, "",
          DELIVERY_DROPPED, false},
+        {"lost reply", SAID_UNKNOWN, false, 0, 0, "a@example.org",
+         DELIVERY_UNKNOWN, false},
+        {"lost reply, null sender", SAID_UNKNOWN, false, 0, 0, "",
+         DELIVERY_UNKNOWN, false},
+        {"over, lost reply", SAID_UNKNOWN, false, 0, HOLD_MS + 1,
+         "a@example.org", DELIVERY_EXPIRED, true},
         {"nothing said", SAID_NOTHING, false, 0, HOLD_MS * 2, "a@example.org",
          DELIVERY_READY, false},
     };
@@ -184,6 +192,9 @@ test_verdicts(void **state)
         if (attempt->state == DELIVERY_LATER)
             assert_in_range(attempt->next_ms, NOW_MS + RETRY_MIN,
                             NOW_MS + RETRY_MIN * 2);
+        if (attempt->state == DELIVERY_UNKNOWN)
+            assert_in_range(attempt->next_ms, NOW_MS + UNKNOWN_RETRY,
+                            NOW_MS + UNKNOWN_RETRY * 5 / 4);
         job_free(job);
     }
 }
