@@ -133,6 +133,7 @@ SRCS_spoold = \
     spoold/replay.c \
     spoold/replay_target.c \
     spoold/replay_sched.c \
+    spoold/replay_queue.c \
     spoold/replay_work.c \
     spoold/replay_route.c \
     spoold/replay_session.c \

@@ -85,10 +85,13 @@ inspect_indexes(const struct look *look, uint64_t id, uint64_t n,
                 const struct message *message, const struct delivery *row)
 {
     struct db_key key, at;
+    char flow[MESSAGE_FLOW_KEY_MAX];
     bool ready;
 
     db_key_id_n(&at, id, n);
-    if (db_key_ready(&key, row->target, message->flow, id, n) != 0) {
+    if (db_key_ready(&key, row->target,
+                     (struct view){flow, message_flow_key(message, flow)}, id,
+                     n) != 0) {
         found(look, MEND_NONE, DB_delivery, &at, id, n,
               "delivery %llu has no target", (unsigned long long)n);
         return;

@@ -55,6 +55,7 @@ struct db_key {
     char bytes[DB_TARGET_MAX + DB_FLOW_MAX + 16];
 };
 _Static_assert(DB_TARGET_MAX + DB_FLOW_MAX + 16 <= 511, "LMDB's longest key");
+_Static_assert(DB_FLOW_MAX == MESSAGE_FLOW_KEY_MAX, "they are the same text");
 
 /* The block of sieve under change; written when another takes its place and
  * at the commit. */

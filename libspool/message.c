@@ -5,6 +5,8 @@
  */
 #include "message.h"
 
+#include <stdio.h>
+
 static const struct record_field message_fields[] = {
     RECORD_NEEDED_NUM(1, message, arrived_ms),
     RECORD_NEEDED_NUM(2, message, origin),
@@ -28,6 +30,8 @@ static const struct record_field message_fields[] = {
     RECORD_NUM_FIELD(20, message, dictionary),
     RECORD_NUM_FIELD(21, message, block),
     RECORD_NUM_FIELD(22, message, purge_ms),
+    RECORD_NUM_FIELD(29, message, bucket),
+    RECORD_NUM_FIELD(30, message, prefer),
 };
 RECORD_TYPE(message);
 
@@ -61,6 +65,53 @@ message_unpack(struct message *message)
     if (message->flags & MESSAGE_FLOW_IN_SENDER)
         message->flow = sender_domain(message);
     message->flags &= ~(uint64_t)MESSAGE_FLOW_IN_SENDER;
+}
+
+void
+message_prefer_key(uint64_t prefer, char key[MESSAGE_PREFER_LEN + 1])
+{
+    snprintf(key, MESSAGE_PREFER_LEN + 1, "%c%08x", MESSAGE_FLOW_PREFER,
+             (unsigned)prefer);
+}
+
+size_t
+message_flow_key(const struct message *message, char key[MESSAGE_FLOW_KEY_MAX])
+{
+    struct view domain = message->flow;
+    size_t len = 0;
+
+    if (message->prefer != 0) {
+        message_prefer_key(message->prefer, key);
+        len = MESSAGE_PREFER_LEN;
+    }
+    if (domain.len == 0 && message->bucket != 0)
+        domain = VIEW("-");
+    if (domain.len > MESSAGE_FLOW_KEY_MAX - MESSAGE_PREFER_LEN - 2)
+        domain.len = MESSAGE_FLOW_KEY_MAX - MESSAGE_PREFER_LEN - 2;
+    if (domain.len > 0)
+        memcpy(key + len, domain.data, domain.len);
+    len += domain.len;
+    if (message->bucket != 0) {
+        key[len++] = MESSAGE_FLOW_BUCKET;
+        key[len++] = (char)('A' + message->bucket - 1); /* "A" to "\140" */
+    }
+    return len;
+}
+
+/* FNV-1a; the high bits are the better ones. */
+uint64_t
+message_bucket(struct view recipient)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < recipient.len; i++) {
+        uint8_t c = (uint8_t)recipient.data[i];
+
+        if (c >= 'A' && c <= 'Z')
+            c |= 0x20;
+        hash = (hash ^ c) * UINT64_C(0x100000001b3);
+    }
+    return (hash >> 59) + 1;
 }
 
 static const struct record_field delivery_fields[] = {

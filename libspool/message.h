@@ -52,12 +52,34 @@ struct message {
     uint64_t dictionary; /* the zstd dictionary its pieces need, 0: none */
     uint64_t block;      /* where sieve has its signature; by the store */
     uint64_t purge_ms;   /* finished: time of its purge row in later */
+    /* Where it stands among what is ready (message_flow_key); by the store. */
+    uint64_t bucket; /* of its first recipient; 0: none */
+    uint64_t prefer; /* the number of the rule that prefers it; 0: none */
 };
 extern const struct record_type message_record;
 /* What a row leaves out because the rest says it: pack before it is encoded,
  * unpack after it was decoded. */
 void message_pack(struct message *message);
 void message_unpack(struct message *message);
+
+/* The order of what is ready for a target: what rules prefer, then the
+ * senders' domains; within each, the recipients by 32 buckets. Turns are
+ * taken by whoever walks there (replay_queue.c). As it stands in a key:
+ *
+ *     [0x01 rule, 8 hex digits]  domain ("-": none)  [0x02 bucket, a letter]
+ */
+#define MESSAGE_FLOW_KEY_MAX 255
+#define MESSAGE_FLOW_PREFER  '\1'
+#define MESSAGE_FLOW_BUCKET  '\2'
+#define MESSAGE_PREFER_LEN   9 /* of the part in front */
+#define MESSAGE_BUCKETS      32
+/* Writes it to key and returns its length. */
+size_t message_flow_key(const struct message *message,
+                        char key[MESSAGE_FLOW_KEY_MAX]);
+/* The first part alone. */
+void message_prefer_key(uint64_t prefer, char key[MESSAGE_PREFER_LEN + 1]);
+/* 1..MESSAGE_BUCKETS; case does not count. */
+uint64_t message_bucket(struct view recipient);
 
 enum delivery_state {
     DELIVERY_READY = 1,     /* may be tried now: a row in ready */

@@ -127,7 +127,7 @@ replay_on_queued(struct peer_message *message)
 
         if (target == NULL)
             continue;
-        replay_work_add(target, items[i].id);
+        replay_queue_add(target, items[i].id);
         replay_target_run(target);
     }
 }

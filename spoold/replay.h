@@ -48,22 +48,23 @@ void replay_check_drained(void);
 #define REPLAY_LIVE_MAX  1024 /* announced messages remembered for a target */
 #define REPLAY_BATCH_MAX 64   /* messages found by cursor in one go */
 
-/* Live: what the store announced, in order. Backlog: what the cursor finds
- * in the table of ready deliveries, over and over until a whole round finds
- * nothing new. */
-struct replay_work {
+/* What waits (replay_queue.c). */
+struct replay_queue {
     uint64_t *live; /* a ring; grows up to REPLAY_LIVE_MAX */
     size_t live_cap;
     size_t live_first;
     size_t live_n;
-    uint64_t batch[REPLAY_BATCH_MAX];
+    uint64_t batch[REPLAY_BATCH_MAX]; /* of the backlog */
     size_t batch_first;
     size_t batch_n;
-    struct db_ready_cursor cursor;
+    unsigned turns;  /* of live and backlog */
+    bool turn_began; /* turn is the domain that had the last turn */
+    char turn[MESSAGE_FLOW_KEY_MAX + 1];
+    size_t turn_len;
+    size_t looked;    /* rows, since others had their turn */
     bool maybe_more;  /* the table may hold messages that are not in here */
-    bool round_began; /* a job began since this round of the cursor did */
-    bool round_ended; /* and the batch is what it found last */
-    size_t under_way; /* jobs, but for those that are recorded or stuck */
+    bool round_began; /* a job began since everything was looked at */
+    bool round_ended; /* and the batch is what was found last */
 };
 
 struct replay_target {
@@ -82,7 +83,8 @@ struct replay_target {
     struct replay_route *route;
     struct replay_sched sched;
     struct replay_session **sessions; /* by slot */
-    struct replay_work *work;
+    struct replay_queue *queue;
+    size_t under_way; /* jobs, but for those that are recorded or stuck */
 
     struct loop_timer *wake;
     bool running;      /* a run is queued for the end of the turn */
@@ -120,7 +122,31 @@ void replay_target_describe(struct replay_target *target,
                             struct proto_target_now *now);
 uint64_t replay_target_reach_ms(struct replay_target *target);
 
-/* --- replay_work.c: which message next, and jobs ------------------------- */
+/* --- replay_queue.c: which message next ---------------------------------- */
+
+#define REPLAY_PREFER_MAX 16 /* rules in force at a time */
+
+struct replay_queue *replay_queue_new(void);
+void replay_queue_free(struct replay_queue **queue);
+/* The store announced it. */
+void replay_queue_add(struct replay_target *target, uint64_t id);
+/* It was under way and is ready still: it goes next. */
+void replay_queue_put_back(struct replay_target *target, uint64_t id);
+/* The target takes no mail: what was live is backlog. */
+void replay_queue_forget_live(struct replay_target *target);
+/* The table may hold more than is known. */
+void replay_queue_look(struct replay_target *target);
+/* The same, and places in it that were passed are to be seen again. */
+void replay_queue_again(struct replay_target *target);
+/* Messages known to wait, without a look into the store. */
+size_t replay_queue_known(const struct replay_target *target);
+/* Looks into the store where none is known. */
+size_t replay_queue_waiting(struct replay_target *target);
+bool replay_queue_next(struct replay_target *target, uint64_t *id);
+/* The one that came next was begun. */
+void replay_queue_began(struct replay_target *target);
+
+/* --- replay_work.c: jobs ------------------------------------------------- */
 
 enum replay_said {
     SAID_NOTHING, /* not asked: the delivery stays as it is */
@@ -182,17 +208,11 @@ struct replay_job {
     UT_hash_handle hh;
 };
 
-struct replay_work *replay_work_new(void);
-void replay_work_free(struct replay_work **work);
+/* Is it under way to the target, or stuck? */
+bool replay_job_is_known(struct replay_target *target, uint64_t id);
 /* Secret keys came: what waits for one is looked at again. */
 void replay_job_keys_came(void);
-/* Messages known to wait, without a look into the store. */
-size_t replay_work_known(const struct replay_target *target);
-/* The store announced it. */
-void replay_work_add(struct replay_target *target, uint64_t id);
-/* The table may hold more than is known. */
-void replay_work_look(struct replay_target *target);
-/* How many messages wait, as far as known (0: none at all). */
+/* How many messages wait, as far as known (0: none at all), and may go. */
 size_t replay_work_waiting(struct replay_target *target);
 /* The next message as a job; NULL: there is none after all. */
 struct replay_job *replay_work_take(struct replay_target *target);

@@ -74,6 +74,8 @@ announce(struct replay_target *target)
     struct event event;
 
     target->since_ms = (uint64_t)clock_wall_ms();
+    if (sched->state == TARGET_DOWN)
+        replay_queue_forget_live(target);
     event_begin(&event, event_of(sched->state));
     event_text(&event, "target", target->name);
     if (sched->state == TARGET_DOWN) {
@@ -98,7 +100,7 @@ replay_target_store_up(bool again)
         if (again)
             keep_health(t); /* the last one may have been lost with it */
         t->unkept = false;
-        replay_work_look(t); /* what was announced meanwhile */
+        replay_queue_look(t); /* what was announced meanwhile */
         replay_target_run(t);
     }
 }
@@ -144,7 +146,7 @@ static size_t
 waiting(struct replay_target *target)
 {
     if (target->sched.state == TARGET_DOWN)
-        return replay_work_known(target);
+        return replay_queue_known(target);
     return replay_work_waiting(target);
 }
 
@@ -154,7 +156,7 @@ target_free(struct replay_target *target)
     HASH_DEL(targets, target);
     replay_sched_free(&target->sched);
     replay_route_free(&target->route);
-    replay_work_free(&target->work);
+    replay_queue_free(&target->queue);
     loop_timer_free(&target->wake);
     buf_free(&target->hosts);
     free(target->sessions);
@@ -172,7 +174,7 @@ run(void *arg)
     target->running = false;
     while (replay_sched_next(&target->sched, waiting(target), now_ms, &action))
         obey(target, &action);
-    if (target->gone && !target->running && target->work->under_way == 0 &&
+    if (target->gone && !target->running && target->under_way == 0 &&
         replay_sched_open(&target->sched) == 0) {
         replay_work_forget(target);
         target_free(target);
@@ -328,7 +330,7 @@ target_new(const struct conf_target *conf)
     if (health.state == TARGET_DOWN || health.state == TARGET_RETURNING)
         state = (enum target_state)health.state;
     adopt(target, conf);
-    target->work = replay_work_new();
+    target->queue = replay_queue_new();
     target->since_ms =
         health.since_ms != 0 ? health.since_ms : (uint64_t)clock_wall_ms();
     replay_sched_init(&target->sched, &target->limits, state, health.reach_ms,
@@ -355,7 +357,7 @@ target_change(struct replay_target *target, const struct conf_target *conf)
 static void
 target_go(struct replay_target *target)
 {
-    size_t known = replay_work_known(target);
+    size_t known = replay_queue_known(target);
 
     target->gone = true;
     if (known > 0)
@@ -447,7 +449,7 @@ replay_target_describe(struct replay_target *target,
         .reach_ms = replay_target_reach_ms(target),
         .connections = replay_sched_open(sched),
         .connections_max = target->limits.connections,
-        .ready = replay_work_known(target) + target->work->under_way,
+        .ready = replay_queue_known(target) + target->under_way,
         .delivered = target->delivered,
         .deferred = target->deferred,
         .reason = view_of(sched->reason),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Which message a target gets next, and what becomes of it until the store
- * has recorded it.
+ * A message that goes to a target, and what becomes of it until the store has
+ * recorded it.
  *
  * A message that is under way to a target is a job, found by (id, target): it
  * is not picked again, however often the store or the cursor names it, until
@@ -9,7 +9,7 @@
  * when the store is back, and only that: the target never sees the message
  * twice because of us.
  *
- * Before: replay.c (QUEUED), replay_target.c   After: replay_session.c, then
+ * Before: replay_target.c, replay_queue.c   After: replay_session.c, then
  * replay_outcome.c, then store.c (OUTCOME)
  */
 #include "replay.h"
@@ -25,96 +25,16 @@
 #include "sealing.h"
 #include "peer.h"
 
-#define LIVE_FIRST 16
 /* Jobs a target may have besides one a connection: delivered, but not yet
  * recorded. A crash now may deliver them twice, so they are few. */
 #define UNRECORDED_MAX 200
 #define AGAIN_MS       1000 /* before an outcome the store had no room for */
-
-_Static_assert(REPLAY_LIVE_MAX % LIVE_FIRST == 0,
-               "the ring doubles up to its full size");
 
 static struct {
     struct replay_job *jobs;
     size_t n_stuck;
     struct loop_timer *again;
 } work;
-
-/* --- what waits ---------------------------------------------------------- */
-
-struct replay_work *
-replay_work_new(void)
-{
-    struct replay_work *w = mem_alloc(sizeof(*w));
-
-    w->maybe_more = true; /* what was held before we started */
-    return w;
-}
-
-void
-replay_work_free(struct replay_work **w)
-{
-    if (*w != NULL)
-        free((*w)->live);
-    free(*w);
-    *w = NULL;
-}
-
-/* Makes room for one more in the ring; false: it has its full size. Most
- * targets need little, and there may be ten thousand of them. */
-static bool
-grow_live(struct replay_work *w)
-{
-    size_t cap = w->live_cap > 0 ? w->live_cap * 2 : LIVE_FIRST;
-    uint64_t *live;
-
-    if (w->live_n < w->live_cap)
-        return true;
-    if (cap > REPLAY_LIVE_MAX)
-        return false;
-    live = mem_alloc(cap * sizeof(*live));
-    for (size_t i = 0; i < w->live_n; i++)
-        live[i] = w->live[(w->live_first + i) % w->live_cap];
-    free(w->live);
-    w->live = live;
-    w->live_cap = cap;
-    w->live_first = 0;
-    return true;
-}
-
-void
-replay_work_add(struct replay_target *target, uint64_t id)
-{
-    struct replay_work *w = target->work;
-
-    if (!grow_live(w)) {
-        w->maybe_more = true; /* the cursor will find it */
-        return;
-    }
-    w->live[(w->live_first + w->live_n) % w->live_cap] = id;
-    w->live_n++;
-}
-
-/* The same, but it is the next. */
-static void
-add_first(struct replay_target *target, uint64_t id)
-{
-    struct replay_work *w = target->work;
-
-    if (!grow_live(w)) {
-        w->live_n--; /* the last one: the cursor will find it */
-        w->maybe_more = true;
-    }
-    w->live_first = (w->live_first + w->live_cap - 1) % w->live_cap;
-    w->live[w->live_first] = id;
-    w->live_n++;
-}
-
-void
-replay_work_look(struct replay_target *target)
-{
-    target->work->maybe_more = true;
-}
 
 static struct replay_job *
 find_job(struct replay_target *target, uint64_t id)
@@ -126,85 +46,19 @@ find_job(struct replay_target *target, uint64_t id)
     return job;
 }
 
-/* A new round, unless the last one found nothing that could be begun: jobs,
- * or rows that stand for nothing. */
-static void
-end_round(struct replay_work *w)
+bool
+replay_job_is_known(struct replay_target *target, uint64_t id)
 {
-    w->maybe_more = w->maybe_more || w->round_began;
-    w->round_began = false;
-    w->round_ended = false;
-}
-
-/* Goes on with the cursor until the batch is full, or the table is at its
- * end. */
-static void
-refill(struct replay_target *target)
-{
-    struct replay_work *w = target->work;
-    struct db_ready found;
-    struct why why;
-
-    w->batch_first = 0;
-    if (w->round_ended)
-        end_round(w);
-    while (w->maybe_more && w->batch_n < REPLAY_BATCH_MAX) {
-        int got = db_read_ready(replay_db(), view_of(target->name), &w->cursor,
-                                &found, &why);
-
-        if (got < 0) {
-            log_warn("what is ready for %s: %s", target->name, why.text);
-            return;
-        }
-        if (got == 0) {
-            w->cursor = (struct db_ready_cursor){0};
-            w->maybe_more = false;
-            w->round_ended = w->batch_n > 0;
-            if (!w->round_ended)
-                end_round(w);
-        } else if (find_job(target, found.id) == NULL) {
-            w->batch[w->batch_n++] = found.id;
-        }
-    }
-}
-
-size_t
-replay_work_known(const struct replay_target *target)
-{
-    return target->work->live_n + target->work->batch_n;
+    return find_job(target, id) != NULL;
 }
 
 size_t
 replay_work_waiting(struct replay_target *target)
 {
-    struct replay_work *w = target->work;
-
     if (target->gone || !replay_store_is_ready() ||
-        w->under_way >= UNRECORDED_MAX + target->limits.connections)
+        target->under_way >= UNRECORDED_MAX + target->limits.connections)
         return 0;
-    if (w->live_n + w->batch_n == 0)
-        refill(target);
-    return w->live_n + w->batch_n;
-}
-
-static bool
-next_waiting(struct replay_target *target, uint64_t *id)
-{
-    struct replay_work *w = target->work;
-
-    if (w->live_n > 0) {
-        *id = w->live[w->live_first];
-        w->live_first = (w->live_first + 1) % w->live_cap;
-        w->live_n--;
-        return true;
-    }
-    if (w->batch_n == 0)
-        refill(target);
-    if (w->batch_n == 0)
-        return false;
-    *id = w->batch[w->batch_first++];
-    w->batch_n--;
-    return true;
+    return replay_queue_waiting(target);
 }
 
 /* --- jobs ---------------------------------------------------------------- */
@@ -218,7 +72,7 @@ job_new(struct replay_target *target, uint64_t id)
     job->key.id = id;
     job->key.target = target;
     HASH_ADD(hh, work.jobs, key, sizeof(job->key), job);
-    target->work->under_way++;
+    target->under_way++;
     return job;
 }
 
@@ -252,7 +106,7 @@ job_end(struct replay_job *job)
     if (is_stuck(job))
         work.n_stuck--;
     else
-        job->key.target->work->under_way--;
+        job->key.target->under_way--;
     job_clear(job);
     free(job);
 }
@@ -273,7 +127,7 @@ job_stick(struct replay_job *job, enum replay_job_state state)
 {
     job->state = state;
     work.n_stuck++;
-    job->key.target->work->under_way--;
+    job->key.target->under_way--;
     job_clear(job);
     replay_target_run(job->key.target);
     replay_check_drained();
@@ -301,8 +155,7 @@ replay_job_keys_came(void)
         if (job->state != JOB_KEYLESS)
             continue;
         job_end(job);
-        target->work->cursor = (struct db_ready_cursor){0};
-        replay_work_look(target);
+        replay_queue_again(target);
         replay_target_run(target);
     }
 }
@@ -405,9 +258,10 @@ replay_work_take(struct replay_target *target)
     struct replay_job *job = NULL;
     uint64_t id;
 
-    while (job == NULL && next_waiting(target, &id))
+    while (job == NULL && replay_queue_next(target, &id))
         job = job_begin(target, id);
-    target->work->round_began |= job != NULL;
+    if (job != NULL)
+        replay_queue_began(target);
     return job;
 }
 
@@ -493,7 +347,7 @@ job_finish(struct replay_job *job)
         return;
     }
     if (more)
-        add_first(target, job->key.id);
+        replay_queue_put_back(target, job->key.id);
     job_free(job);
 }
 
@@ -598,7 +452,7 @@ replay_job_done(struct replay_job *job)
         return;
     }
     if (job->n_results == 0) {
-        add_first(target, job->key.id);
+        replay_queue_put_back(target, job->key.id);
         job_free(job);
         return;
     }

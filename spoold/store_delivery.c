@@ -32,9 +32,7 @@ store_open_message(struct store_apply *apply, uint64_t id,
     if (got != DB_OK)
         return store_apply_db(apply, got);
     open->id = id;
-    open->flow_len = message->flow.len <= DB_FLOW_MAX ? message->flow.len : 0;
-    if (open->flow_len > 0)
-        memcpy(open->flow, message->flow.data, open->flow_len);
+    open->flow_len = message_flow_key(message, open->flow);
     return APPLY_OK;
 }
 

@@ -187,9 +187,7 @@ put_deliveries(struct store_apply *apply, const struct proto_submit *submit,
                 health = (struct target_health){0};
         }
         open.row.reach_ms = health.reach_ms;
-        open.flow_len = message->flow.len;
-        if (open.flow_len > 0)
-            memcpy(open.flow, message->flow.data, open.flow_len);
+        open.flow_len = message_flow_key(message, open.flow);
         result = store_open_enter(apply, &open);
         if (result != APPLY_OK)
             break;
@@ -260,6 +258,11 @@ store_apply_submit(struct store_apply *apply, struct view payload,
     }
     message.finished_ms = 0;
     message.purge_ms = 0;
+    message.bucket = 0;
+    message.prefer = 0;
+    if (submit.deliveries.count > 0)
+        message.bucket = message_bucket(
+            ((const struct delivery *)submit.deliveries.items)->recipient);
     switch (db_get_message(apply->txn, submit.id, &other)) {
     case DB_NONE:
         source.inlined = content;

@@ -33,7 +33,8 @@ MESSAGE = {1: "arrived_ms", 2: "origin", 3: "flags", 4: "sender", 5: "flow",
            6: "size", 7: "stored", 8: "pieces", 9: "digest", 10: "client",
            11: "helo", 12: "protocol", 13: "tls", 14: "subject",
            15: "message_id", 16: "finished_ms", 17: "key", 18: "step",
-           19: "salt", 20: "dictionary", 21: "block", 22: "purge_ms"}
+           19: "salt", 20: "dictionary", 21: "block", 22: "purge_ms",
+           29: "bucket", 30: "prefer"}
 DELIVERY = {1: "recipient", 2: "target", 3: "state", 4: "attempts",
             5: "next_ms", 6: "changed_ms", 7: "reach_ms", 8: "code",
             9: "reply", 10: "spent_ms"}
