@@ -58,6 +58,9 @@ SRCS_libspool = \
     libspool/ctl.c \
     libspool/record.c \
     libspool/message.c \
+    libspool/mailbox.c \
+    libspool/account.c \
+    libspool/proto_imap.c \
     libspool/proto.c \
     libspool/frame.c \
     libspool/recipients.c \
@@ -143,6 +146,7 @@ SRCS_spoold = \
     spoold/replay_content.c \
     spoold/replay_outcome.c \
     spoold/imap.c \
+    spoold/auth.c \
     spoold/control.c \
     spoold/control_client.c \
     spoold/control_json.c \

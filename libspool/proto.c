@@ -242,6 +242,7 @@ enum {
     REPLAY = 1 << ROLE_REPLAY,
     CONTROL = 1 << ROLE_CONTROL,
     IMAP = 1 << ROLE_IMAP,
+    AUTH = 1 << ROLE_AUTH,
     ANY_ROLE = (1 << ROLE_COUNT) - 1 - PARENT,
 };
 
@@ -281,6 +282,7 @@ static const char *const role_names[ROLE_COUNT] = {
     [ROLE_PARENT] = "parent",   [ROLE_LISTENER] = "listener",
     [ROLE_STORE] = "store",     [ROLE_REPLAY] = "replay",
     [ROLE_CONTROL] = "control", [ROLE_IMAP] = "imap",
+    [ROLE_AUTH] = "auth",
 };
 
 const char *

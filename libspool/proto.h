@@ -7,6 +7,7 @@
 #define SPOOL_PROTO_H
 
 #include "message.h"
+#include "proto_imap.h"
 #include "record.h"
 
 enum role {
@@ -16,6 +17,7 @@ enum role {
     ROLE_REPLAY,
     ROLE_CONTROL,
     ROLE_IMAP,
+    ROLE_AUTH,
     ROLE_COUNT
 };
 

@@ -16,7 +16,7 @@
 #include "mem.h"
 
 static const enum role sources[] = {ROLE_PARENT, ROLE_LISTENER, ROLE_STORE,
-                                    ROLE_REPLAY, ROLE_IMAP};
+                                    ROLE_REPLAY, ROLE_IMAP, ROLE_AUTH};
 
 struct watcher {
     uint64_t lost; /* lines since the client fell behind */

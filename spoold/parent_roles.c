@@ -54,8 +54,8 @@ struct child {
 
 /* The order of an orderly stop: no new mail, deliveries under way finish,
  * then the operator's door, and the store when nobody writes any more. */
-static const enum role stop_order[] = {ROLE_LISTENER, ROLE_IMAP, ROLE_REPLAY,
-                                       ROLE_CONTROL, ROLE_STORE};
+static const enum role stop_order[] = {ROLE_LISTENER, ROLE_IMAP, ROLE_AUTH,
+                                       ROLE_REPLAY, ROLE_CONTROL, ROLE_STORE};
 #define STOP_STEPS (sizeof(stop_order) / sizeof(stop_order[0]))
 
 static struct {
@@ -87,10 +87,12 @@ is_wanted(enum role role)
 {
     const struct parent_sockets *sockets = &roles.gifts->sockets;
 
-    for (size_t i = 0; role == ROLE_IMAP && i < sockets->count; i++)
-        if (role_of_service(sockets->items[i].service) == role)
+    if (role != ROLE_IMAP && role != ROLE_AUTH)
+        return true;
+    for (size_t i = 0; i < sockets->count; i++)
+        if (role_of_service(sockets->items[i].service) == ROLE_IMAP)
             return true;
-    return role != ROLE_IMAP;
+    return false;
 }
 
 /* --- what others are told ------------------------------------------------ */

@@ -30,6 +30,7 @@ static const struct role_entry *const entries[ROLE_COUNT] = {
     [ROLE_LISTENER] = &listener_role, [ROLE_STORE] = &store_role,
     [ROLE_REPLAY] = &replay_role,     [ROLE_CONTROL] = &control_role,
     [ROLE_IMAP] = &imap_role,
+    [ROLE_AUTH] = &auth_role,
 };
 
 static struct {

@@ -34,7 +34,7 @@ struct role_entry {
 };
 
 extern const struct role_entry listener_role, store_role, replay_role,
-    control_role, imap_role;
+    control_role, imap_role, auth_role;
 
 /* WATCH, which the parent understands as well. */
 void role_on_watch(struct peer_message *message);

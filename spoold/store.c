@@ -381,6 +381,7 @@ learn_done(enum role from, uint64_t call, uint64_t id,
         learn_tell(ROLE_LISTENER);
         learn_tell(ROLE_REPLAY);
         learn_tell(ROLE_CONTROL);
+        learn_tell(ROLE_IMAP);
     }
     peer_answer(from, call, PROTO_LEARNED, &answer);
 }
@@ -480,10 +481,12 @@ store_start(const struct conf *conf)
 static void
 store_on_up(enum role role)
 {
-    if (role == ROLE_REPLAY || role == ROLE_CONTROL || role == ROLE_IMAP)
+    if (role == ROLE_REPLAY || role == ROLE_CONTROL || role == ROLE_IMAP ||
+        role == ROLE_AUTH)
         store_compact_tell_generation(role);
     if (store.db != NULL &&
-        (role == ROLE_LISTENER || role == ROLE_REPLAY || role == ROLE_CONTROL))
+        (role == ROLE_LISTENER || role == ROLE_REPLAY ||
+         role == ROLE_CONTROL || role == ROLE_IMAP))
         learn_tell(role);
     if (store.space_known && (role == ROLE_LISTENER || role == ROLE_REPLAY ||
                               role == ROLE_CONTROL || role == ROLE_IMAP))

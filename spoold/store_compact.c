@@ -219,6 +219,7 @@ compact_finish(void)
     store_compact_tell_generation(ROLE_REPLAY);
     store_compact_tell_generation(ROLE_CONTROL);
     store_compact_tell_generation(ROLE_IMAP);
+    store_compact_tell_generation(ROLE_AUTH);
     compact_clear();
     answer.after = db_file_bytes(compact.db);
     compact_tell(answer.after);
@@ -476,4 +477,5 @@ store_compact_init(struct db *db)
     store_compact_tell_generation(ROLE_REPLAY);
     store_compact_tell_generation(ROLE_CONTROL);
     store_compact_tell_generation(ROLE_IMAP);
+    store_compact_tell_generation(ROLE_AUTH);
 }

@@ -72,12 +72,12 @@ layer_of() {
     addr | domains | dot | header | line | mime | mime_addr | mime_decode | \
         mime_fold | mime_header | mime_token | smtp_reply | smtp_verb)
         echo 1 ;;
-    body | body_pack | conf | conf_* | ctl | ctl_option_table | ctl_table | \
-        dictionary | dsn | event | event_line | event_table | frame | \
-        key_file | message | mime_envelope | mime_pack | mime_search | \
-        mime_section | mime_sort | mime_structure | msgid | passphrase | proto | \
-        proto_table | \
-        recipients | record | seal | sieve)
+    account | body | body_pack | conf | conf_* | ctl | ctl_option_table | \
+        ctl_table | dictionary | dsn | event | event_line | event_table | \
+        frame | key_file | mailbox | message | mime_envelope | mime_pack | \
+        mime_search | mime_section | mime_sort | mime_structure | msgid | \
+        passphrase | proto | proto_imap | proto_table | recipients | record | \
+        seal | sieve)
         echo 2 ;;
     db | db_* | ledger_balance | ledger_chain | query | query_*)
         echo 3 ;;
@@ -133,7 +133,7 @@ layers() {
 # The role a file of spoold belongs to, by its name; nothing: all roles.
 role_of() {
     basename "$1" |
-        sed -nE 's/^(parent|listener|store|replay|control|imap)(_[a-z_]+)?\.[ch]$/\1/p'
+        sed -nE 's/^(parent|listener|store|replay|control|imap|auth)(_[a-z_]+)?\.[ch]$/\1/p'
 }
 
 roles() {

@@ -63,6 +63,12 @@ test_rules(void **state)
     assert_false(proto_meet(ROLE_LISTENER, ROLE_REPLAY));
     assert_false(proto_meet(ROLE_LISTENER, ROLE_IMAP));
     assert_false(proto_meet(ROLE_REPLAY, ROLE_IMAP));
+    /* Who shows mail asks who it is, and who says so sees no mail. */
+    assert_true(proto_allowed(PROTO_LOGIN, ROLE_IMAP, ROLE_AUTH));
+    assert_false(proto_allowed(PROTO_USER, ROLE_IMAP, ROLE_STORE));
+    assert_false(proto_allowed(PROTO_USER, ROLE_AUTH, ROLE_STORE));
+    assert_false(proto_allowed(PROTO_PAIRS, ROLE_PARENT, ROLE_AUTH));
+    assert_false(proto_meet(ROLE_LISTENER, ROLE_AUTH));
     /* Who shows mail brings none in and ends none. */
     assert_false(proto_allowed(PROTO_OUTCOME, ROLE_IMAP, ROLE_STORE));
     assert_false(proto_allowed(PROTO_STEER, ROLE_IMAP, ROLE_STORE));
@@ -86,11 +92,11 @@ test_rules(void **state)
 static void
 test_names(void **state)
 {
-    static const char *const names[] = {"parent", "listener", "store",
-                                        "replay", "control",  "imap"};
+    static const char *const names[] = {
+        "parent", "listener", "store", "replay", "control", "imap", "auth"};
 
     (void)state;
-    for (enum role role = 0; role < 5; role++)
+    for (enum role role = 0; role < ROLE_COUNT; role++)
         assert_string_equal(role_name(role), names[role]);
     assert_string_equal(role_name(ROLE_COUNT), "unknown");
 }
