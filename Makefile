@@ -52,6 +52,9 @@ SRCS_libspool = \
     libspool/smtp_reply.c \
     libspool/dot.c \
     libspool/header.c \
+    libspool/hosts.c \
+    libspool/dns.c \
+    libspool/mx.c \
     libspool/msgid.c \
     libspool/event.c \
     libspool/event_line.c \
@@ -230,6 +233,8 @@ UNIT_TESTS = \
     smtp_verb \
     dot \
     header \
+    dns \
+    mx \
     listener_command \
     smtp_reply \
     dsn \
@@ -262,6 +267,7 @@ FUZZ_TARGETS = \
     verb \
     dot \
     header \
+    dns \
     reply \
     query \
     event_line \

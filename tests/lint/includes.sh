@@ -69,7 +69,7 @@ layer_of() {
     buf | bytes | clock | file | glob | got | log | mem | network | num | \
         utf8 | view | when | why)
         echo 0 ;;
-    addr | domains | dot | header | line | mime | mime_addr | mime_decode | \
+    addr | dns | domains | dot | header | hosts | line | mx | mime | mime_addr | mime_decode | \
         mime_fold | mime_header | mime_token | smtp_reply | smtp_verb)
         echo 1 ;;
     account | body | body_pack | conf | conf_* | ctl | ctl_option_table | \
