@@ -48,6 +48,8 @@ SRCS_libspool = \
     libspool/file.c \
     libspool/line.c \
     libspool/addr.c \
+    libspool/xtext.c \
+    libspool/dsn_param.c \
     libspool/smtp_verb.c \
     libspool/smtp_reply.c \
     libspool/dot.c \
@@ -61,6 +63,7 @@ SRCS_libspool = \
     libspool/ctl.c \
     libspool/record.c \
     libspool/message.c \
+    libspool/smtp_param.c \
     libspool/mailbox.c \
     libspool/account.c \
     libspool/proto_imap.c \
@@ -230,6 +233,7 @@ UNIT_TESTS = \
     store_compact \
     line \
     addr \
+    dsn_param \
     smtp_verb \
     dot \
     header \

@@ -30,6 +30,11 @@ static const struct record_field message_fields[] = {
     RECORD_NUM_FIELD(20, message, dictionary),
     RECORD_NUM_FIELD(21, message, block),
     RECORD_NUM_FIELD(22, message, purge_ms),
+    RECORD_NUM_FIELD(23, message, port),
+    RECORD_VIEW_FIELD(24, message, server),
+    RECORD_NUM_FIELD(25, message, server_port),
+    RECORD_NUM_FIELD(26, message, ret),
+    RECORD_VIEW_FIELD(27, message, envid),
     RECORD_NUM_FIELD(29, message, bucket),
     RECORD_NUM_FIELD(30, message, prefer),
 };
@@ -125,6 +130,8 @@ static const struct record_field delivery_fields[] = {
     RECORD_NUM_FIELD(8, delivery, code),
     RECORD_VIEW_FIELD(9, delivery, reply),
     RECORD_NUM_FIELD(10, delivery, spent_ms),
+    RECORD_NUM_FIELD(11, delivery, notify),
+    RECORD_VIEW_FIELD(12, delivery, orcpt),
 };
 RECORD_TYPE(delivery);
 

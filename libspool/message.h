@@ -52,6 +52,13 @@ struct message {
     uint64_t dictionary; /* the zstd dictionary its pieces need, 0: none */
     uint64_t block;      /* where sieve has its signature; by the store */
     uint64_t purge_ms;   /* finished: time of its purge row in later */
+    /* The first client's connection, for XCLIENT (xclient.h). */
+    uint64_t port;        /* client's; 0: not known */
+    struct view server;   /* the address it came to: "192.0.2.2" */
+    uint64_t server_port; /* 0: not known */
+    /* RFC 3461 (dsn_param.h). */
+    uint64_t ret;      /* enum dsn_ret; 0: not given */
+    struct view envid; /* as given, in xtext */
     /* Where it stands among what is ready (message_flow_key); by the store. */
     uint64_t bucket; /* of its first recipient; 0: none */
     uint64_t prefer; /* the number of the rule that prefers it; 0: none */
@@ -123,6 +130,8 @@ struct delivery {
     uint64_t code;       /* last reply of the target, 0: none yet */
     struct view reply;   /* its text, with enhanced status code */
     uint64_t spent_ms;   /* of hold-for, before it came here (import) */
+    uint64_t notify;     /* enum dsn_notify, or-ed; 0: not given */
+    struct view orcpt;   /* "rfc822;xtext" as given (RFC 3461 4.2) */
 };
 extern const struct record_type delivery_record;
 

@@ -194,6 +194,7 @@ static const struct {
     {{"SMTPUTF8", 8}, SMTP_OFFER_SMTPUTF8},
     {{"SIZE", 4}, SMTP_OFFER_SIZE},
     {{"STARTTLS", 8}, SMTP_OFFER_STARTTLS},
+    {{"DSN", 3}, SMTP_OFFER_DSN},
 };
 
 void

@@ -60,6 +60,7 @@ enum smtp_offer {
     SMTP_OFFER_SMTPUTF8 = 4,   /* RFC 6531 */
     SMTP_OFFER_SIZE = 8,       /* RFC 1870 */
     SMTP_OFFER_STARTTLS = 16,  /* RFC 3207 */
+    SMTP_OFFER_DSN = 32,       /* RFC 3461 */
 };
 
 struct smtp_offers {

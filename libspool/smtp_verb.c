@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Two tables: verbs with the form of what follows them, and the parameters
- * of MAIL. RCPT has none, since DSN (RFC 3461) is not offered.
+ * of MAIL and RCPT.
  */
 #include "smtp_verb.h"
 
+#include "dsn_param.h"
 #include "num.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -85,7 +86,8 @@ take_word(struct view *text)
     return word;
 }
 
-/* --- parameters of MAIL -------------------------------------------------- */
+/* --- parameters of MAIL and RCPT -------------------------------------------
+ */
 
 static bool
 is_digits(struct view text)
@@ -132,14 +134,65 @@ set_smtputf8(struct smtp_command *command, struct view value, struct why *why)
     return 0;
 }
 
+static int
+set_ret(struct smtp_command *command, struct view value, struct why *why)
+{
+    if (command->ret != 0)
+        return why_set(why, 501, "5.5.4", "RET given twice");
+    if (dsn_ret_parse(value, &command->ret) != 0)
+        return why_set(why, 501, "5.5.4", "RET= is FULL or HDRS");
+    return 0;
+}
+
+static int
+set_envid(struct smtp_command *command, struct view value, struct why *why)
+{
+    if (command->envid.len > 0)
+        return why_set(why, 501, "5.5.4", "ENVID given twice");
+    if (!dsn_envid_is_valid(value))
+        return why_set(why, 501, "5.5.4", "ENVID= needs xtext, up to %d bytes",
+                       DSN_ENVID_MAX);
+    command->envid = value;
+    return 0;
+}
+
+static int
+set_notify(struct smtp_command *command, struct view value, struct why *why)
+{
+    if (command->notify != 0)
+        return why_set(why, 501, "5.5.4", "NOTIFY given twice");
+    if (dsn_notify_parse(value, &command->notify) != 0)
+        return why_set(why, 501, "5.5.4",
+                       "NOTIFY= is NEVER or a list of SUCCESS, FAILURE, DELAY");
+    return 0;
+}
+
+static int
+set_orcpt(struct smtp_command *command, struct view value, struct why *why)
+{
+    if (command->orcpt.len > 0)
+        return why_set(why, 501, "5.5.4", "ORCPT given twice");
+    if (!dsn_orcpt_is_valid(value))
+        return why_set(why, 501, "5.5.4",
+                       "ORCPT= needs a type, \";\" and xtext, up to %d bytes",
+                       DSN_ORCPT_MAX);
+    command->orcpt = value;
+    return 0;
+}
+
 static const struct param_row {
+    enum smtp_verb verb;
     struct view keyword;
     int (*set)(struct smtp_command *command, struct view value,
                struct why *why);
 } params[] = {
-    {{"SIZE", 4}, set_size},
-    {{"BODY", 4}, set_body},
-    {{"SMTPUTF8", 8}, set_smtputf8},
+    {VERB_MAIL, {"SIZE", 4}, set_size},
+    {VERB_MAIL, {"BODY", 4}, set_body},
+    {VERB_MAIL, {"SMTPUTF8", 8}, set_smtputf8},
+    {VERB_MAIL, {"RET", 3}, set_ret},
+    {VERB_MAIL, {"ENVID", 5}, set_envid},
+    {VERB_RCPT, {"NOTIFY", 6}, set_notify},
+    {VERB_RCPT, {"ORCPT", 5}, set_orcpt},
 };
 
 static int
@@ -152,8 +205,9 @@ parse_param(struct smtp_command *command, struct view word, struct why *why)
         keyword.len = (size_t)(equals - word.data);
         value = view_skip(word, keyword.len + 1);
     }
-    for (size_t i = 0; command->verb == VERB_MAIL && i < COUNT(params); i++)
-        if (view_equal_nocase(keyword, params[i].keyword))
+    for (size_t i = 0; i < COUNT(params); i++)
+        if (command->verb == params[i].verb &&
+            view_equal_nocase(keyword, params[i].keyword))
             return params[i].set(command, value, why);
     return why_set(why, 555, "5.5.4", "parameter not recognized");
 }

@@ -44,10 +44,17 @@ struct smtp_command {
     bool has_size;        /* MAIL SIZE= (RFC 1870) */
     uint64_t size;
     bool smtputf8; /* MAIL SMTPUTF8 (RFC 6531) */
+
+    /* RFC 3461 */
+    uint64_t ret;      /* MAIL RET=: enum dsn_ret; 0: not given */
+    struct view envid; /* MAIL ENVID=, as given */
+    uint64_t notify;   /* RCPT NOTIFY=: enum dsn_notify; 0: not given */
+    struct view orcpt; /* RCPT ORCPT=, as given, perhaps with UTF-8 */
 };
 
 /* 0, or -1 with the reply to give in *why (500, 501, 553 or 555). A RCPT path
- * may be in UTF-8: whether the transaction allows it is the caller's. */
+ * and its ORCPT may be in UTF-8: whether the transaction allows it is the
+ * caller's. */
 int smtp_verb_parse(struct view line, struct smtp_command *command,
                     struct why *why);
 

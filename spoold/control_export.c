@@ -72,6 +72,18 @@ spent_ms(struct db *db, const struct delivery *delivery)
     return spent;
 }
 
+/* What XCLIENT and DSN parameters are made of. */
+static void
+set_connection(json_t *row, const struct message *message)
+{
+    json_object_set_new(row, "port", json_integer((json_int_t)message->port));
+    json_object_set_new(row, "server", control_json_text(message->server));
+    json_object_set_new(row, "server_port",
+                        json_integer((json_int_t)message->server_port));
+    json_object_set_new(row, "ret", json_integer((json_int_t)message->ret));
+    json_object_set_new(row, "envid", control_json_text(message->envid));
+}
+
 static json_t *
 export_row(struct db *db, const struct db_message *message)
 {
@@ -82,6 +94,7 @@ export_row(struct db *db, const struct db_message *message)
                         json_integer((json_int_t)message->message.arrived_ms));
     json_object_set_new(row, "flags",
                         json_integer((json_int_t)message->message.flags));
+    set_connection(row, &message->message);
     for (size_t i = 0; i < message->n_deliveries; i++) {
         const struct delivery *delivery = &message->deliveries[i].delivery;
         json_t *one = json_array_get(recipients, i);
@@ -90,6 +103,9 @@ export_row(struct db *db, const struct db_message *message)
                             json_integer((json_int_t)spent_ms(db, delivery)));
         json_object_set_new(one, "next_ms",
                             json_integer((json_int_t)delivery->next_ms));
+        json_object_set_new(one, "notify",
+                            json_integer((json_int_t)delivery->notify));
+        json_object_set_new(one, "orcpt", control_json_text(delivery->orcpt));
     }
     return row;
 }

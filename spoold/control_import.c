@@ -13,6 +13,7 @@
 
 #include "addr.h"
 #include "clock.h"
+#include "dsn_param.h"
 #include "control.h"
 #include "db.h"
 #include "header.h"
@@ -210,12 +211,17 @@ take_recipient(struct one *one, json_t *json)
                            .attempts = num_of(json, "attempts"),
                            .code = num_of(json, "code"),
                            .reply = text_of(json, "reply"),
-                           .spent_ms = num_of(json, "spent_ms")};
+                           .spent_ms = num_of(json, "spent_ms"),
+                           .orcpt = text_of(json, "orcpt"),
+                           .notify = num_of(json, "notify")};
     const char *target;
 
     if (row.recipient.len == 0 ||
         memchr(row.recipient.data, '\0', row.recipient.len) != NULL)
         return why_text(&one->why, "a recipient without an address");
+    if ((row.orcpt.len > 0 && !dsn_orcpt_is_valid(row.orcpt)) ||
+        !dsn_notify_is_valid(row.notify))
+        return why_text(&one->why, "a recipient with a bad orcpt or notify");
     if (!is_open(text_of(json, "state"), &row, num_of(json, "next_ms")))
         return 0;
     target = target_for(one->import, row.recipient);
@@ -267,7 +273,16 @@ take_facts(struct one *one)
         .helo = text_of(one->json, "helo"),
         .protocol = text_of(one->json, "protocol"),
         .tls = text_of(one->json, "tls"),
+        .port = num_of(one->json, "port"),
+        .server = text_of(one->json, "server"),
+        .server_port = num_of(one->json, "server_port"),
+        .ret = num_of(one->json, "ret"),
+        .envid = text_of(one->json, "envid"),
     };
+    if (dsn_ret_name(message->ret)[0] == '\0')
+        message->ret = 0;
+    if (!dsn_envid_is_valid(message->envid))
+        message->envid = (struct view){NULL, 0};
     if (message->arrived_ms == 0)
         message->arrived_ms = (uint64_t)clock_wall_ms();
     if (len > 0 && len <= sizeof(one->flow)) {

@@ -49,30 +49,54 @@ static struct {
 
 /* --- clients -------------------------------------------------------------- */
 
-static void
-guest_name(const struct sockaddr_storage *from, char key[CLIENT_KEY_BYTES],
-           struct gate_guest *guest)
+/* The bytes of an address; one of IPv4 that came through an IPv6 socket is an
+ * IPv4 address. */
+static const uint8_t *
+address_bytes(const struct sockaddr_storage *from, int *family)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)from;
-    const uint8_t *bytes = (const uint8_t *)&v4->sin_addr;
+
+    *family = AF_INET;
+    if (from->ss_family != AF_INET6)
+        return (const uint8_t *)&v4->sin_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+        return v6->sin6_addr.s6_addr + 12;
+    *family = AF_INET6;
+    return v6->sin6_addr.s6_addr;
+}
+
+/* Returns the port. */
+static uint16_t
+print_end(const struct sockaddr_storage *end, char text[INET6_ADDRSTRLEN])
+{
+    int family;
+    const uint8_t *bytes = address_bytes(end, &family);
+
+    inet_ntop(family, bytes, text, INET6_ADDRSTRLEN);
+    /* It is at the same place in both. */
+    return ntohs(((const struct sockaddr_in *)end)->sin_port);
+}
+
+static void
+guest_name(int fd, const struct sockaddr_storage *from,
+           char key[CLIENT_KEY_BYTES], struct gate_guest *guest)
+{
+    int family;
+    const uint8_t *bytes = address_bytes(from, &family);
+    struct sockaddr_storage to = {0};
+    socklen_t len = sizeof(to);
 
     memset(key, 0, CLIENT_KEY_BYTES);
-    if (from->ss_family == AF_INET6) {
-        bytes = v6->sin6_addr.s6_addr;
-        if (!IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-            key[0] = 6;
-            memcpy(key + 1, bytes, 8);
-            inet_ntop(AF_INET6, bytes, guest->address, INET6_ADDRSTRLEN);
-            guest->is_loopback = IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
-            return;
-        }
-        bytes += 12;
-    }
-    key[0] = 4;
-    memcpy(key + 1, bytes, 4);
-    inet_ntop(AF_INET, bytes, guest->address, INET6_ADDRSTRLEN);
-    guest->is_loopback = bytes[0] == 127;
+    key[0] = family == AF_INET ? 4 : 6;
+    memcpy(key + 1, bytes, family == AF_INET ? 4 : 8);
+    guest->is_loopback =
+        family == AF_INET
+            ? bytes[0] == 127
+            : IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)bytes);
+    guest->port = print_end(from, guest->address);
+    if (getsockname(fd, (struct sockaddr *)&to, &len) == 0)
+        guest->server_port = print_end(&to, guest->server);
 }
 
 static struct gate_client *
@@ -107,7 +131,7 @@ take(int fd, const struct sockaddr_storage *from, const char *service)
     char key[CLIENT_KEY_BYTES];
     bool full = gate.n >= gate.max;
 
-    guest_name(from, key, &guest);
+    guest_name(fd, from, key, &guest);
     guest.client = client_get(key);
     if (full || guest.client->connections >= gate.max_per_client) {
         gate.handlers->turn_away(

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct peer_message;
 struct gate_client;
@@ -21,6 +22,9 @@ struct gate_client;
 struct gate_guest {
     char address[INET6_ADDRSTRLEN]; /* as text; IPv4 through IPv6 is IPv4 */
     bool is_loopback;
+    uint16_t port;
+    char server[INET6_ADDRSTRLEN]; /* the address it came to; empty: unknown */
+    uint16_t server_port;
     const char *service; /* the listen section's title; until the return */
     struct gate_client *client;
 };

@@ -77,7 +77,7 @@ admit(int fd, const struct gate_guest *guest)
 {
     stats_add(STAT_CONNECTIONS, 1);
     stats_set(STAT_CONNECTIONS_NOW, gate_count());
-    listener_session_new(fd, guest->address, guest->client);
+    listener_session_new(fd, guest);
 }
 
 static const struct gate_handlers gate_handlers = {admit, turn_away};

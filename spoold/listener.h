@@ -57,16 +57,18 @@ struct listener_policy {
 /* --- one message --------------------------------------------------------- */
 
 struct listener_recipient {
-    char *text; /* address and target's name: what the delivery's views see */
+    char *text;    /* what the delivery's views see, one behind the other */
     uint64_t hash; /* of the address, to find doubles */
 };
 
 struct listener_transaction {
-    char *text;         /* what the next two see */
+    char *text;         /* what the views see */
     struct view sender; /* reverse-path, empty: null */
     struct view flow;   /* the sender's domain in lower case */
     uint64_t flags;     /* enum message_flag */
     uint64_t size;      /* announced by SIZE=, 0: not */
+    uint64_t ret;       /* enum dsn_ret, 0: not given */
+    struct view envid;  /* as given */
     struct listener_recipient *recipients;
     struct delivery *deliveries; /* the same, as SUBMIT has them */
     size_t n_recipients;
@@ -100,13 +102,21 @@ enum listener_state {
 };
 #define STATE_ANY_COMMAND (STATE_FRESH | STATE_READY | STATE_MAIL | STATE_RCPT)
 
+/* The two ends of it. */
+struct listener_ends {
+    char client[INET6_ADDRSTRLEN];
+    char server[INET6_ADDRSTRLEN]; /* empty: not known */
+    uint16_t client_port;
+    uint16_t server_port;
+};
+
 struct listener_session {
     unsigned magic;
     enum listener_state state;
     struct io *io; /* NULL: the connection is over */
     LIST_ENTRY(listener_session) link;
     struct gate_client *client; /* counts its connections */
-    char address[INET6_ADDRSTRLEN];
+    struct listener_ends ends;
     struct line line;
     char *helo; /* as the client said it, NULL: not yet */
     bool esmtp; /* by EHLO */
@@ -137,8 +147,7 @@ void listener_closed(struct listener_session *session);
 /* --- listener_session.c -------------------------------------------------- */
 
 /* Takes fd, greets. The client's counter is the caller's affair. */
-void listener_session_new(int fd, const char *address,
-                          struct gate_client *client);
+void listener_session_new(int fd, const struct gate_guest *guest);
 /* One reply line goes out in its turn. */
 void listener_session_reply(struct listener_session *session,
                             const struct why *reply);

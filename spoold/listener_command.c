@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "mem.h"
+#include "utf8.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -61,7 +62,8 @@ transaction_new(const struct smtp_command *mail)
 {
     struct listener_transaction *transaction = mem_alloc(sizeof(*transaction));
     struct view text = mail->path.text, domain = mail->path.domain;
-    char *copy = mem_alloc(text.len + domain.len + 1);
+    size_t len = text.len + domain.len;
+    char *copy = mem_alloc(len + mail->envid.len + 1);
 
     if (text.len > 0)
         memcpy(copy, text.data, text.len);
@@ -74,6 +76,10 @@ transaction_new(const struct smtp_command *mail)
     if (mail->smtputf8)
         transaction->flags |= MESSAGE_UTF8;
     transaction->size = mail->size;
+    transaction->ret = mail->ret;
+    if (mail->envid.len > 0)
+        memcpy(copy + len, mail->envid.data, mail->envid.len);
+    transaction->envid = (struct view){copy + len, mail->envid.len};
     return transaction;
 }
 
@@ -111,17 +117,21 @@ transaction_has(const struct listener_transaction *transaction,
 }
 
 static void
-transaction_add(struct listener_transaction *transaction, struct view local,
-                struct view domain, struct view target, uint64_t hash)
+transaction_add(struct listener_transaction *transaction,
+                const struct smtp_command *rcpt, struct view domain,
+                struct view target, uint64_t hash)
 {
     size_t n = transaction->n_recipients;
+    struct view local = rcpt->path.local, orcpt = rcpt->orcpt;
     size_t len = local.len + 1 + domain.len;
-    char *text = mem_alloc(len + target.len + 1);
+    char *text = mem_alloc(len + target.len + orcpt.len + 1);
 
     memcpy(text, local.data, local.len);
     text[local.len] = '@';
     memcpy(text + local.len + 1, domain.data, domain.len);
     memcpy(text + len, target.data, target.len);
+    if (orcpt.len > 0)
+        memcpy(text + len + target.len, orcpt.data, orcpt.len);
     if ((n & (n - 1)) == 0) { /* grows at powers of two */
         size_t room = n > 0 ? 2 * n : 1;
 
@@ -131,8 +141,11 @@ transaction_add(struct listener_transaction *transaction, struct view local,
                                            sizeof(*transaction->deliveries));
     }
     transaction->recipients[n] = (struct listener_recipient){text, hash};
-    transaction->deliveries[n] = (struct delivery){
-        .recipient = {text, len}, .target = {text + len, target.len}};
+    transaction->deliveries[n] =
+        (struct delivery){.recipient = {text, len},
+                          .target = {text + len, target.len},
+                          .notify = rcpt->notify,
+                          .orcpt = {text + len + target.len, orcpt.len}};
     transaction->n_recipients++;
 }
 
@@ -181,7 +194,7 @@ on_ehlo(struct call *call)
              call->policy->conf->message_size);
     if (call->policy->offers_tls && !call->session->tls)
         buf_add_text(out, "250-STARTTLS\r\n");
-    buf_add_text(out, "250-8BITMIME\r\n250-SMTPUTF8\r\n"
+    buf_add_text(out, "250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n"
                       "250 ENHANCEDSTATUSCODES\r\n");
     return NEXT_COMMAND;
 }
@@ -340,7 +353,8 @@ on_rcpt(struct call *call)
     struct view at;
     uint64_t hash;
 
-    if (path->is_utf8 && (transaction->flags & MESSAGE_UTF8) == 0)
+    if ((path->is_utf8 || !utf8_is_ascii(call->command->orcpt)) &&
+        (transaction->flags & MESSAGE_UTF8) == 0)
         return answer(call, 553, "5.6.7",
                       "an address beyond ASCII needs SMTPUTF8 at MAIL");
     domain = find_domain(call, path);
@@ -353,7 +367,7 @@ on_rcpt(struct call *call)
     if (!transaction_has(transaction, path->local, at, hash)) {
         if (transaction->n_recipients >= call->policy->conf->recipients)
             return answer(call, 452, "4.5.3", "too many recipients");
-        transaction_add(transaction, path->local, at, domain->target, hash);
+        transaction_add(transaction, call->command, at, domain->target, hash);
     }
     call->session->state = STATE_RCPT;
     return answer(call, 250, "2.1.5", "Ok");

@@ -83,7 +83,7 @@ write_received(struct listener_session *session)
     const char *at;
     struct header_trace trace = {
         .helo = view_of(session->helo),
-        .client = view_of(session->address),
+        .client = view_of(session->ends.client),
         .hostname = listener.policy.conf->hostname,
         .protocol = view_of(protocol(session)),
         .tls = view_of(io_tls_name(session->io)),
@@ -231,7 +231,7 @@ log_accepted(const struct listener_session *session)
     event_view(&event, "to", transaction->deliveries[0].recipient);
     event_num(&event, "nrcpt", transaction->n_recipients);
     event_num(&event, "size", content->size);
-    event_text(&event, "client", session->address);
+    event_text(&event, "client", session->ends.client);
     event_text(&event, "helo", session->helo);
     event_text(&event, "proto", protocol(session));
     if (session->io == NULL)
@@ -308,10 +308,15 @@ submit(struct listener_session *session)
         .sender = transaction->sender,
         .flow = transaction->flow,
         .size = body_written(content->writer),
-        .client = view_of(session->address),
+        .client = view_of(session->ends.client),
+        .port = session->ends.client_port,
+        .server = view_of(session->ends.server),
+        .server_port = session->ends.server_port,
         .helo = view_of(session->helo),
         .protocol = view_of(protocol(session)),
         .tls = view_of(io_tls_name(session->io)),
+        .ret = transaction->ret,
+        .envid = transaction->envid,
         .subject = {header->subject, header->subject_len},
         .message_id = {header->message_id, header->message_id_len},
     };

@@ -60,7 +60,7 @@ listener_session_refused(const struct listener_session *session,
     stats_add(STAT_REFUSED, 1);
     event_begin(&event, EVENT_REFUSED);
     event_text(&event, "what", what);
-    event_text(&event, "client", session->address);
+    event_text(&event, "client", session->ends.client);
     if (session->helo != NULL)
         event_text(&event, "helo", session->helo);
     event_view(&event, "from", sender);
@@ -100,7 +100,7 @@ listener_session_close(struct listener_session *session, const char *why)
     struct event event;
 
     event_begin(&event, EVENT_DISCONNECT);
-    event_text(&event, "client", session->address);
+    event_text(&event, "client", session->ends.client);
     if (session->helo != NULL)
         event_text(&event, "helo", session->helo);
     event_num(&event, "accepted", session->accepted);
@@ -321,7 +321,7 @@ listener_session_next(struct listener_session *session)
 }
 
 void
-listener_session_new(int fd, const char *address, struct gate_client *client)
+listener_session_new(int fd, const struct gate_guest *guest)
 {
     struct listener_session *session = mem_alloc(sizeof(*session));
     struct view hostname = listener.policy.conf->hostname;
@@ -329,15 +329,18 @@ listener_session_new(int fd, const char *address, struct gate_client *client)
 
     session->magic = SESSION_MAGIC;
     session->state = STATE_FRESH;
-    session->client = client;
+    session->client = guest->client;
     session->since_ms = loop_now_ms();
     session->waiting_ms = session->since_ms;
-    memcpy(session->address, address, strlen(address) + 1);
+    session->ends.client_port = guest->port;
+    session->ends.server_port = guest->server_port;
+    memcpy(session->ends.client, guest->address, sizeof(guest->address));
+    memcpy(session->ends.server, guest->server, sizeof(guest->server));
     line_init(&session->line, LINE_MAX_COMMAND);
     LIST_INSERT_HEAD(&listener.sessions, session, link);
 
     event_begin(&event, EVENT_CONNECT);
-    event_text(&event, "client", address);
+    event_text(&event, "client", guest->address);
     event_end(&event);
 
     session->io = io_new(fd, &session_handlers, session);

@@ -161,8 +161,10 @@ struct replay_try {
     uint64_t n;
     const struct delivery *row; /* in the job's message */
     enum replay_said said;
-    bool at_rcpt;  /* the reply was one to RCPT */
-    uint64_t code; /* 0 with SAID_BROKEN, unless a 421 came */
+    bool at_rcpt;    /* the reply was one to RCPT */
+    bool dsn_passed; /* the target offers DSN: it has NOTIFY and ORCPT, and
+                        answers for them once it took the message */
+    uint64_t code;   /* 0 with SAID_BROKEN, unless a 421 came */
     char *reply;
 
     /* replay_outcome.c */

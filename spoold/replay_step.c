@@ -22,6 +22,7 @@
 #include "log.h"
 #include "loop.h"
 #include "mem.h"
+#include "smtp_param.h"
 #include "stats.h"
 #include "utf8.h"
 
@@ -96,7 +97,8 @@ needs_utf8(const struct replay_job *job)
     if (!(message->flags & MESSAGE_UTF8))
         return false;
     if (!utf8_is_ascii(message->sender) ||
-        replay_content_header(job->key.id, &job->message.message, &header, NULL) != 0)
+        replay_content_header(job->key.id, &job->message.message, &header,
+                              NULL) != 0)
         return true;
     ascii = utf8_is_ascii(buf_view(&header));
     buf_free(&header);
@@ -186,23 +188,16 @@ say_rset(struct replay_session *session, struct transaction *t)
     t->next = STEP_MAIL;
 }
 
-/* 8-bit content goes out as it is where 8BITMIME is not offered: servers that
- * do not are long gone or take it all the same, and a conversion would change
- * what was signed. */
 static void
 say_mail(struct replay_session *session, struct transaction *t)
 {
     const struct message *message = &t->job->message.message;
+    static struct buf params;
 
-    io_printf(session->io, "MAIL FROM:<%.*s>", (int)message->sender.len,
-              message->sender.data);
-    if (offers(session, SMTP_OFFER_SIZE))
-        io_printf(session->io, " SIZE=%" PRIu64, message->size);
-    if ((message->flags & MESSAGE_8BIT) && offers(session, SMTP_OFFER_8BITMIME))
-        io_write(session->io, VIEW(" BODY=8BITMIME"));
-    if ((message->flags & MESSAGE_UTF8) && offers(session, SMTP_OFFER_SMTPUTF8))
-        io_write(session->io, VIEW(" SMTPUTF8"));
-    io_write(session->io, VIEW("\r\n"));
+    buf_reset(&params);
+    smtp_param_mail(message, &session->offers, &params);
+    io_printf(session->io, "MAIL FROM:<%.*s>%.*s\r\n", (int)message->sender.len,
+              message->sender.data, (int)params.len, params.data);
     t->next = STEP_RCPT;
 }
 
@@ -219,10 +214,15 @@ static void
 say_rcpt(struct replay_session *session, struct transaction *t)
 {
     size_t at = next_try(t->job, t->asked);
-    struct view recipient = t->job->tries[at].row->recipient;
+    struct replay_try *attempt = &t->job->tries[at];
+    struct view recipient = attempt->row->recipient;
+    static struct buf params;
 
-    io_printf(session->io, "RCPT TO:<%.*s>\r\n", (int)recipient.len,
-              recipient.data);
+    buf_reset(&params);
+    smtp_param_rcpt(attempt->row, &session->offers, &params);
+    attempt->dsn_passed = offers(session, SMTP_OFFER_DSN);
+    io_printf(session->io, "RCPT TO:<%.*s>%.*s\r\n", (int)recipient.len,
+              recipient.data, (int)params.len, params.data);
     t->asked = at + 1;
     if (next_try(t->job, t->asked) == t->job->n_tries)
         t->next = STEP_DATA;

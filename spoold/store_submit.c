@@ -150,7 +150,9 @@ first_state(const struct delivery *wanted, const struct message *message)
 {
     struct delivery delivery = {.recipient = wanted->recipient,
                                 .target = wanted->target,
-                                .state = DELIVERY_READY};
+                                .state = DELIVERY_READY,
+                                .notify = wanted->notify,
+                                .orcpt = wanted->orcpt};
 
     if (message->origin != ORIGIN_IMPORT)
         return delivery;

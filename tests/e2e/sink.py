@@ -275,7 +275,8 @@ class Session(threading.Thread):
 
     def check_params(self, params):
         """Parameters must have been offered."""
-        need = {"SIZE": "SIZE", "BODY": "8BITMIME", "SMTPUTF8": "SMTPUTF8"}
+        need = {"SIZE": "SIZE", "BODY": "8BITMIME", "SMTPUTF8": "SMTPUTF8",
+                "RET": "DSN", "ENVID": "DSN", "NOTIFY": "DSN", "ORCPT": "DSN"}
         for key in params:
             if need.get(key) not in self.offered():
                 self.violation("parameter %s was not offered" % key)
@@ -306,6 +307,8 @@ class Session(threading.Thread):
             self.do("RCPT-LOST", address, "503 5.5.1 need MAIL")
             return
         usual = "250 2.1.5 recipient ok" if address else "501 5.1.3 no"
+        if not self.check_params(params):
+            usual = "555 5.5.4 no"
         code = self.do("RCPT", address, usual)
         if code is not None and 200 <= code < 300:
             self.transaction.recipients.append(address)

@@ -41,7 +41,8 @@ class DialogueTest(SpooldTest):
             self.assertEqual(
                 client.extensions,
                 {"PIPELINING": "", "SIZE": "1048576", "8BITMIME": "",
-                 "SMTPUTF8": "", "ENHANCEDSTATUSCODES": ""})
+                 "SMTPUTF8": "", "DSN": "",
+                 "ENHANCEDSTATUSCODES": ""})
             client.quit()
 
     def test_helo_has_one_line(self):
@@ -247,7 +248,8 @@ class DialogueTest(SpooldTest):
                 ("RCPT", 501),
                 ("RCPT TO:", 501),
                 ("RCPT FROM:<bob@example.com>", 501),
-                ("RCPT TO:<bob@example.com> NOTIFY=NEVER", 555),
+                ("RCPT TO:<bob@example.com> NOTIFY=NEVER,DELAY", 501),
+                ("RCPT TO:<bob@example.com> RET=FULL", 555),
                 ("RCPT TO:<b\u00f6b@example.com>", (501, 550, 553)),
             ])
             client.expect(250, "RSET")

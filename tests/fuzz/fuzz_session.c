@@ -288,6 +288,9 @@ settle(void)
 static void
 run(struct view stream, size_t piece, uint8_t mood)
 {
+    static const struct gate_guest guest = {.address = "192.0.2.1",
+                                            .server = "192.0.2.2"};
+
     world.io.dead = false;
     world.left = stream.len;
     world.store_says = mood;
@@ -298,7 +301,7 @@ run(struct view stream, size_t piece, uint8_t mood)
     listener.policy.offers_tls = mood & 1;
     buf_reset(&world.out);
     buf_reset(&world.submitted);
-    listener_session_new(0, "192.0.2.1", NULL);
+    listener_session_new(0, &guest);
     world.io.seen.data = stream.data;
     while (world.left > 0 && !world.io.dead) {
         size_t n = piece < world.left ? piece : world.left;

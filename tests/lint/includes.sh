@@ -72,12 +72,14 @@ layer_of() {
     addr | dns | domains | dot | header | hosts | line | mx | mime | mime_addr | mime_decode | \
         mime_fold | mime_header | mime_token | smtp_reply | smtp_verb)
         echo 1 ;;
+    dsn_param | xtext) echo 1 ;;
+    smtp_param | xclient) echo 2 ;;
     account | body | body_pack | conf | conf_* | ctl | ctl_option_table | \
         ctl_table | dictionary | dsn | event | event_line | event_table | \
         frame | key_file | mailbox | message | mime_envelope | mime_pack | \
         mime_search | mime_section | mime_sort | mime_structure | msgid | \
         passphrase | proto | proto_imap | proto_table | recipients | record | \
-        seal | sieve)
+        seal | sieve | smtp_param)
         echo 2 ;;
     db | db_* | ledger_balance | ledger_chain | query | query_*)
         echo 3 ;;

@@ -364,6 +364,7 @@ test_ehlo_lists_extensions(void **state)
                                         "250-SIZE 1000\r\n"
                                         "250-8BITMIME\r\n"
                                         "250-SMTPUTF8\r\n"
+                                        "250-DSN\r\n"
                                         "250 ENHANCEDSTATUSCODES\r\n");
     world.policy.offers_tls = true;
     play(&world, greet);

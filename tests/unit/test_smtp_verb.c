@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "dsn_param.h"
 #include "smtp_verb.h"
 
 static void
@@ -146,7 +147,13 @@ static const struct {
     {W("MAIL FROM:<a@b> BODY"), VERB_MAIL, 501, "5.5.4"},
     {W("MAIL FROM:<a@b> SMTPUTF8=1"), VERB_MAIL, 501, "5.5.4"},
     {W("MAIL FROM:<a@b> SMTPUTF8="), VERB_MAIL, 501, "5.5.4"},
-    {W("MAIL FROM:<a@b> RET=FULL"), VERB_MAIL, 555, "5.5.4"},
+    {W("MAIL FROM:<a@b> RET=ALL"), VERB_MAIL, 501, "5.5.4"},
+    {W("MAIL FROM:<a@b> RET=FULL RET=HDRS"), VERB_MAIL, 501, "5.5.4"},
+    {W("MAIL FROM:<a@b> ENVID="), VERB_MAIL, 501, "5.5.4"},
+    {W("MAIL FROM:<a@b> ENVID=a=b"), VERB_MAIL, 501, "5.5.4"},
+    {W("MAIL FROM:<a@b> ENVID=a+0A"), VERB_MAIL, 501, "5.5.4"},
+    {W("MAIL FROM:<a@b> ENVID=a ENVID=a"), VERB_MAIL, 501, "5.5.4"},
+    {W("MAIL FROM:<a@b> NOTIFY=NEVER"), VERB_MAIL, 555, "5.5.4"},
     {W("MAIL FROM:<a@b> x"), VERB_MAIL, 555, "5.5.4"},
     {W("MAIL FROM:<\xc3\xa4@b>"), VERB_MAIL, 553, "5.6.7"},
     {W("MAIL FROM:<\xc3@b> SMTPUTF8"), VERB_MAIL, 501, "5.1.7"},
@@ -154,7 +161,14 @@ static const struct {
     {W("RCPT TO:<a>"), VERB_RCPT, 501, "5.1.3"},
     {W("RCPT TO:a@b"), VERB_RCPT, 501, "5.1.3"},
     {W("RCPT TO:<a@b> SIZE=1"), VERB_RCPT, 555, "5.5.4"},
-    {W("RCPT TO:<a@b> NOTIFY=NEVER"), VERB_RCPT, 555, "5.5.4"},
+    {W("RCPT TO:<a@b> RET=FULL"), VERB_RCPT, 555, "5.5.4"},
+    {W("RCPT TO:<a@b> NOTIFY=NEVER,DELAY"), VERB_RCPT, 501, "5.5.4"},
+    {W("RCPT TO:<a@b> NOTIFY="), VERB_RCPT, 501, "5.5.4"},
+    {W("RCPT TO:<a@b> NOTIFY"), VERB_RCPT, 501, "5.5.4"},
+    {W("RCPT TO:<a@b> NOTIFY=DELAY NOTIFY=DELAY"), VERB_RCPT, 501, "5.5.4"},
+    {W("RCPT TO:<a@b> ORCPT=a@b"), VERB_RCPT, 501, "5.5.4"},
+    {W("RCPT TO:<a@b> ORCPT=rfc822;a@b ORCPT=rfc822;a@b"), VERB_RCPT, 501,
+     "5.5.4"},
 };
 
 static void
@@ -175,6 +189,26 @@ test_bad(void **state)
 }
 
 static void
+test_dsn_parameters(void **state)
+{
+    struct smtp_command command;
+
+    (void)state;
+    assert_int_equal(
+        smtp_verb_parse(VIEW("MAIL FROM:<a@b> ret=hdrs envid=QQ+3D1"), &command,
+                        NULL),
+        0);
+    assert_int_equal(command.ret, DSN_RET_HDRS);
+    assert_view(command.envid, "QQ+3D1");
+    assert_int_equal(smtp_verb_parse(VIEW("RCPT TO:<a@b> ORCPT=rfc822;c@d "
+                                          "NOTIFY=success,DELAY"),
+                                     &command, NULL),
+                     0);
+    assert_int_equal(command.notify, DSN_NOTIFY_SUCCESS | DSN_NOTIFY_DELAY);
+    assert_view(command.orcpt, "rfc822;c@d");
+}
+
+static void
 test_names(void **state)
 {
     (void)state;
@@ -187,9 +221,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_words), cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_bad),   cmocka_unit_test(test_dsn_parameters),
         cmocka_unit_test(test_names),
     };
 
