@@ -30,6 +30,7 @@
 struct io;
 struct tls;
 struct gate_client;
+struct gate_guest;
 
 /* --- what holds for all sessions ----------------------------------------- */
 

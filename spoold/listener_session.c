@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "event.h"
+#include "gate.h"
 #include "io.h"
 #include "log.h"
 #include "loop.h"

@@ -11,6 +11,7 @@
  *     only, and a transaction has as many deliveries as RCPT allowed;
  *   - at the end no memory is counted or held.
  */
+#include "gate.h"
 #include "listener.h"
 
 #include <assert.h>
