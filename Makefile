@@ -141,6 +141,7 @@ SRCS_spoold = \
     spoold/store_ledger.c \
     spoold/replay.c \
     spoold/replay_target.c \
+    spoold/replay_limit.c \
     spoold/replay_sched.c \
     spoold/replay_queue.c \
     spoold/replay_work.c \
@@ -160,6 +161,7 @@ SRCS_spoold = \
     spoold/control_status.c \
     spoold/control_message.c \
     spoold/control_retry.c \
+    spoold/control_target.c \
     spoold/control_key.c \
     spoold/control_dictionary.c \
     spoold/control_check.c \
@@ -195,6 +197,7 @@ SRCS_spoolctl = \
     spoolctl/show_trace.c \
     spoolctl/show_why.c \
     spoolctl/show_steer.c \
+    spoolctl/show_target.c \
     spoolctl/show_compact.c \
     spoolctl/show_backup.c \
     spoolctl/tool_restore.c \

@@ -125,6 +125,18 @@ struct conf {
 struct conf *conf_load(const char *path, struct why *why);
 void conf_free(struct conf **conf);
 
+/* The keys of a target's section, one after the other from 0: the name, and
+ * the value as it could stand in the file. False: there are no more. */
+bool conf_target_key(const struct conf_target *target, size_t i,
+                     const char **name, struct buf *value);
+/* The value of a number, size or time of that name; 0: there is none. */
+uint64_t conf_target_number(const struct conf_target *target,
+                            struct view name);
+/* Reads text as the value of a number, size or time of that name in a target's
+ * section, within its limits. */
+int conf_parse_target_number(struct view name, struct view text,
+                             uint64_t *value, struct why *why);
+
 /* For the CONF message (proto_table.h). conf_decode takes a copy. */
 void conf_encode(const struct conf *conf, struct buf *out);
 struct conf *conf_decode(struct view bytes, struct why *why);

@@ -2,6 +2,7 @@
 /* One function a kind of key; conf_key.h says what each kind is. */
 #include "conf_value.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -234,4 +235,119 @@ conf_value_parse(struct conf_kept *kept, const struct conf_key *key,
     const struct value value = {key, text, directory, kept};
 
     return value_by_kind[key->kind](&value, at, why);
+}
+
+/* --- values back as text --------------------------------------------------
+ */
+
+static bool
+is_number(enum conf_kind kind)
+{
+    return kind == CONF_NUM || kind == CONF_SIZE || kind == CONF_TIME;
+}
+
+static const struct conf_key *
+target_key(size_t i)
+{
+    for (size_t k = 0; k < conf_n_keys; k++)
+        if (conf_keys[k].section == CONF_TARGET && i-- == 0)
+            return &conf_keys[k];
+    return NULL;
+}
+
+/* The nth word of "one two three". */
+static struct view
+word_at(const char *words, uint64_t n)
+{
+    struct view rest = view_of(words);
+
+    while (n-- > 1 && rest.len > 0) {
+        const char *blank = memchr(rest.data, ' ', rest.len);
+
+        rest = blank == NULL ? (struct view){NULL, 0}
+                             : view_skip(rest, (size_t)(blank - rest.data) + 1);
+    }
+    if (rest.len > 0 && memchr(rest.data, ' ', rest.len) != NULL)
+        rest.len = (size_t)((const char *)memchr(rest.data, ' ', rest.len) -
+                            rest.data);
+    return rest;
+}
+
+static void
+print_list(const struct record_list *list, struct buf *out)
+{
+    const struct conf_text *texts = list->items;
+
+    for (size_t i = 0; i < list->count; i++) {
+        buf_add_text(out, i > 0 ? " " : "");
+        buf_add_view(out, texts[i].text);
+    }
+}
+
+static void
+print_value(const struct conf_key *key, const void *at, struct buf *out)
+{
+    char text[NUM_TEXT_MAX];
+
+    if (conf_kind_is_list(key->kind))
+        print_list(at, out);
+    else if (key->kind == CONF_TIME)
+        buf_add_text(out, num_print_duration(*(const uint64_t *)at, text));
+    else if (key->kind == CONF_SIZE)
+        buf_add_text(out, num_print_size(*(const uint64_t *)at, text));
+    else if (key->kind == CONF_NUM)
+        buf_addf(out, "%" PRIu64, *(const uint64_t *)at);
+    else if (key->kind == CONF_FLAG)
+        buf_add_text(out, *(const uint64_t *)at != 0 ? "true" : "false");
+    else if (key->kind == CONF_CHOICE)
+        buf_add_view(out, word_at(key->low, *(const uint64_t *)at));
+    else
+        buf_add_view(out, *(const struct view *)at);
+}
+
+bool
+conf_target_key(const struct conf_target *target, size_t i, const char **name,
+                struct buf *value)
+{
+    const struct conf_key *key = target_key(i);
+
+    if (key == NULL)
+        return false;
+    *name = key->name;
+    print_value(key, (const char *)target + key->offset, value);
+    return true;
+}
+
+static const struct conf_key *
+target_number(struct view name)
+{
+    const struct conf_key *key;
+
+    for (size_t i = 0; (key = target_key(i)) != NULL; i++)
+        if (is_number(key->kind) && view_equal(name, view_of(key->name)))
+            return key;
+    return NULL;
+}
+
+uint64_t
+conf_target_number(const struct conf_target *target, struct view name)
+{
+    const struct conf_key *key = target_number(name);
+
+    if (key == NULL)
+        return 0;
+    return *(const uint64_t *)(const void *)((const char *)target +
+                                             key->offset);
+}
+
+int
+conf_parse_target_number(struct view name, struct view text, uint64_t *value,
+                         struct why *why)
+{
+    const struct conf_key *key = target_number(name);
+
+    if (key == NULL)
+        return why_text(why, "a target has no limit \"%.*s\"",
+                        (int)(name.len < 80 ? name.len : 80), name.data);
+    return conf_value_parse(NULL, key, text, "", value, why);
 }

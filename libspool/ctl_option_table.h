@@ -16,4 +16,5 @@ X(REPAIR,     "--repair",     false)
 X(OFFLINE,    "--offline",    false)
 X(FORCE,      "--force",      false)
 X(LOCK,       "--lock",       false)
+X(FOR,        "--for",        true)
 /* clang-format on */

@@ -80,6 +80,15 @@ X(TARGET_LIST, CONTROL(target_list), "target list", "", 0, 0, CTL_MANY,
 X(TARGET_RETRY, CONTROL(target_retry), "target retry", "NAME", 1, 1, CTL_ONE,
   "probe a target that is down now",
   "")
+X(TARGET_SHOW, CONTROL(target_show), "target show", "NAME", 1, 1, CTL_ONE,
+  "all about one target: state, hosts, limits, what waits",
+  "")
+X(TARGET_SET, CONTROL(target_set), "target set", "[--for TIME] NAME KEY=VALUE ...", 2, 8, CTL_ONE,
+  "set limits of a target's pace, for a time or for good",
+  "KEY is connections, connection-rate (a minute), message-rate (a minute) or\n"
+  "byte-rate (a second), as in spoold.conf; KEY=default takes back what was set.\n"
+  "--for TIME (30m, 2h, 1d) ends it by itself; without it, it stays over\n"
+  "restarts until it is taken back.\n")
 X(WHY, CONTROL(why), "why", "ID", 1, 1, CTL_ONE,
   "why a message is still here, or what became of it",
   "In sentences; show has the facts, trace the history.\n")

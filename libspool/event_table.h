@@ -47,4 +47,6 @@ X(39, MIGRATED,         "migrated",         "the store was rewritten in a newer 
 X(40, DAMAGED,          "damaged",          "content or a row could not be read; the message waits for the operator")
 X(41, LATE,         "late",             "a target answered for a message that was erased meanwhile")
 X(42, UNKNOWN,          "unknown",          "a target had all of a message and did not answer: it may have it, and is asked again later")
+X(43, LIMIT_SET,        "limit-set",        "the operator set a limit of a target's pace, or took it back")
+X(44, LIMIT_ENDED,      "limit-ended",      "the time of a limit the operator had set is over; the configuration holds again")
 /* clang-format on */

@@ -135,12 +135,26 @@ static const struct record_field delivery_fields[] = {
 };
 RECORD_TYPE(delivery);
 
+static const struct record_field target_limit_fields[] = {
+    RECORD_NEEDED_NUM(1, target_limit, key),
+    RECORD_NUM_FIELD(2, target_limit, value),
+    RECORD_NUM_FIELD(3, target_limit, until_ms),
+    RECORD_VIEW_FIELD(4, target_limit, by),
+};
+RECORD_TYPE(target_limit);
+
+static const struct record_field target_limits_fields[] = {
+    RECORD_LIST_FIELD(1, target_limits, limits, target_limit_record),
+};
+RECORD_TYPE(target_limits);
+
 static const struct record_field target_health_fields[] = {
     RECORD_NEEDED_VIEW(1, target_health, name),
     RECORD_NEEDED_NUM(2, target_health, state),
     RECORD_NUM_FIELD(3, target_health, since_ms),
     RECORD_NUM_FIELD(4, target_health, reach_ms),
     RECORD_VIEW_FIELD(5, target_health, reason),
+    RECORD_VIEW_FIELD(10, target_health, limits),
 };
 RECORD_TYPE(target_health);
 
@@ -208,6 +222,12 @@ static const char *const delivery_states[] = {
     [DELIVERY_HELD] = "on-hold",        [DELIVERY_DISCARDED] = "discarded",
     [DELIVERY_UNKNOWN] = "unknown",
 };
+static const char *const target_limits[] = {
+    [TARGET_LIMIT_CONNECTIONS] = "connections",
+    [TARGET_LIMIT_CONNECTION_RATE] = "connection-rate",
+    [TARGET_LIMIT_MESSAGE_RATE] = "message-rate",
+    [TARGET_LIMIT_BYTE_RATE] = "byte-rate",
+};
 static const char *const target_states[] = {
     [TARGET_UP] = "up",
     [TARGET_DOWN] = "down",
@@ -238,4 +258,19 @@ const char *
 target_state_name(uint64_t state)
 {
     return NAME_IN(target_states, state);
+}
+
+const char *
+target_limit_name(uint64_t key)
+{
+    return NAME_IN(target_limits, key);
+}
+
+uint64_t
+target_limit_by_name(struct view name)
+{
+    for (uint64_t k = 1; k <= TARGET_LIMIT_MAX; k++)
+        if (view_equal(name, view_of(target_limits[k])))
+            return k;
+    return 0;
 }

@@ -142,6 +142,30 @@ enum target_state {
 };
 const char *target_state_name(uint64_t state);
 
+/* What of a target's pace the operator may set for a time; the keys of the
+ * configuration that say it otherwise have the same names. */
+enum target_limit_key {
+    TARGET_LIMIT_CONNECTIONS = 1,
+    TARGET_LIMIT_CONNECTION_RATE = 2,
+    TARGET_LIMIT_MESSAGE_RATE = 3,
+    TARGET_LIMIT_BYTE_RATE = 4,
+    TARGET_LIMIT_MAX = TARGET_LIMIT_BYTE_RATE,
+};
+const char *target_limit_name(uint64_t key); /* "connections", ... */
+/* 0 where there is none of that name. */
+uint64_t target_limit_by_name(struct view name);
+
+struct target_limit {
+    uint64_t key; /* enum target_limit_key */
+    uint64_t value;
+    uint64_t until_ms; /* 0: until it is taken back */
+    struct view by;    /* the operator */
+};
+struct target_limits {
+    struct record_list limits; /* struct target_limit */
+};
+extern const struct record_type target_limit_record, target_limits_record;
+
 /* Key: name. What is known of a target, kept over restarts. */
 struct target_health {
     struct view name;
@@ -149,6 +173,7 @@ struct target_health {
     uint64_t since_ms;
     uint64_t reach_ms;  /* sum of the time it was reachable */
     struct view reason; /* why it is down */
+    struct view limits; /* an encoded struct target_limits, or empty */
 };
 extern const struct record_type target_health_record;
 

@@ -145,8 +145,19 @@ static const struct record_field proto_target_now_fields[] = {
     RECORD_NUM_FIELD(10, proto_target_now, deferred),
     RECORD_VIEW_FIELD(11, proto_target_now, reason),
     RECORD_VIEW_FIELD(12, proto_target_now, hosts),
+    RECORD_VIEW_FIELD(13, proto_target_now, limits),
 };
 RECORD_TYPE(proto_target_now);
+
+static const struct record_field proto_limit_fields[] = {
+    RECORD_NEEDED_VIEW(1, proto_limit, name),
+    RECORD_NEEDED_NUM(2, proto_limit, key),
+    RECORD_NUM_FIELD(3, proto_limit, back),
+    RECORD_NUM_FIELD(4, proto_limit, value),
+    RECORD_NUM_FIELD(5, proto_limit, until_ms),
+    RECORD_VIEW_FIELD(6, proto_limit, by),
+};
+RECORD_TYPE(proto_limit);
 
 static const struct record_field proto_targets_fields[] = {
     RECORD_LIST_FIELD(1, proto_targets, targets, proto_target_now_record),

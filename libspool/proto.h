@@ -158,6 +158,7 @@ struct proto_target_now {
     uint64_t deferred;
     struct view reason;
     struct view hosts;
+    struct view limits; /* an encoded struct target_limits, or empty */
 };
 struct proto_pair {
     struct view id;     /* SEAL_PAIR_ID bytes */
@@ -226,6 +227,15 @@ struct proto_mend {
     uint64_t when_ms;
     struct record_list items; /* struct proto_mend_item */
 };
+/* LIMIT: what the operator sets of a target's pace. */
+struct proto_limit {
+    struct view name;
+    uint64_t key;  /* enum target_limit_key */
+    uint64_t back; /* 1: what the configuration says, from now on */
+    uint64_t value;
+    uint64_t until_ms; /* 0: until it is taken back */
+    struct view by;
+};
 struct proto_targets {
     struct record_list targets; /* struct proto_target_now */
 };
@@ -247,11 +257,11 @@ extern const struct record_type proto_none_record, proto_blob_record,
     proto_submitted_record, proto_space_record, proto_ready_item_record,
     proto_queued_record, proto_result_record, proto_outcome_record,
     proto_recorded_record, proto_id_record, proto_ids_record,
-    proto_target_now_record, proto_targets_record, proto_fetch_record,
-    proto_fetched_record, proto_pair_record, proto_pairs_record,
-    proto_done_record, proto_signature_record, proto_data_keys_record,
-    proto_steer_record, proto_steer_item_record, proto_mend_item_record,
-    proto_mend_record;
+    proto_target_now_record, proto_targets_record, proto_limit_record,
+    proto_fetch_record, proto_fetched_record, proto_pair_record,
+    proto_pairs_record, proto_done_record, proto_signature_record,
+    proto_data_keys_record, proto_steer_record, proto_steer_item_record,
+    proto_mend_item_record, proto_mend_record;
 
 /* Content up to this goes inline in SUBMIT; more goes by descriptor. */
 #define PROTO_CONTENT_INLINE_MAX (128 * 1024)

@@ -143,6 +143,28 @@ json_words(struct view text)
     return json;
 }
 
+/* What the operator set for a time. */
+static json_t *
+json_limits(struct view encoded)
+{
+    json_t *json = json_array();
+    struct target_limits limits;
+    const struct target_limit *rows;
+
+    if (record_decode(&target_limits_record, encoded, &limits, NULL) != 0)
+        return json;
+    rows = limits.limits.items;
+    for (size_t i = 0; i < limits.limits.count; i++)
+        json_array_append_new(json,
+                              json_pack("{s:s, s:o, s:o, s:o}", "limit",
+                                        target_limit_name(rows[i].key), "value",
+                                        json_num(rows[i].value), "until",
+                                        control_json_time(rows[i].until_ms),
+                                        "by", control_json_text(rows[i].by)));
+    record_clear(&target_limits_record, &limits);
+    return json;
+}
+
 json_t *
 control_json_target(const struct proto_target_now *target)
 {
@@ -163,6 +185,7 @@ control_json_target(const struct proto_target_now *target)
     json_object_set_new(json, "delivered", json_num(target->delivered));
     json_object_set_new(json, "deferred", json_num(target->deferred));
     json_object_set_new(json, "hosts", json_words(target->hosts));
+    json_object_set_new(json, "limits", json_limits(target->limits));
     return json;
 }
 

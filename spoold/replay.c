@@ -156,18 +156,30 @@ replay_on_targets(struct peer_message *message)
 {
     struct proto_targets answer = {0};
     struct proto_target_now *rows;
+    struct buf *limits;
     size_t n = 0;
 
     for (struct replay_target *t = replay_target_next(NULL); t != NULL;
          t = replay_target_next(t))
         n++;
     rows = mem_alloc(n * sizeof(*rows));
+    limits = mem_alloc(n * sizeof(*limits));
     for (struct replay_target *t = replay_target_next(NULL); t != NULL;
-         t = replay_target_next(t))
-        if (!t->gone)
-            replay_target_describe(t, &rows[answer.targets.count++]);
+         t = replay_target_next(t)) {
+        size_t at = answer.targets.count;
+
+        if (t->gone)
+            continue;
+        replay_target_describe(t, &rows[at]);
+        replay_limit_encode(t, &limits[at]);
+        rows[at].limits = buf_view(&limits[at]);
+        answer.targets.count++;
+    }
     answer.targets.items = rows;
     peer_reply(message, PROTO_TARGETS_NOW, &answer);
+    for (size_t i = 0; i < n; i++)
+        buf_free(&limits[i]);
+    free(limits);
     free(rows);
 }
 
@@ -267,6 +279,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_QUEUED, replay_on_queued},
     {PROTO_PROBE, replay_on_probe},
     {PROTO_TARGETS, replay_on_targets},
+    {PROTO_LIMIT, replay_limit_on_limit},
     {PROTO_FETCH, replay_on_fetch},
     {PROTO_REOPEN, replay_on_reopen},
     {PROTO_PAIRS, replay_key_on_pairs},

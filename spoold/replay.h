@@ -31,6 +31,7 @@ struct replay_route;
 struct replay_session;
 struct replay_target;
 struct msgid_source;
+struct peer_message;
 
 /* --- replay.c: the role -------------------------------------------------- */
 
@@ -80,6 +81,7 @@ struct replay_target {
     uint64_t port;    /* of hosts that name none */
     struct buf hosts; /* for people: "mail.example.com, 192.0.2.1:2525" */
 
+    struct replay_overrides *overrides; /* NULL: the operator set nothing */
     struct replay_route *route;
     struct replay_sched sched;
     struct replay_session **sessions; /* by slot */
@@ -121,6 +123,28 @@ void replay_target_abort_all(void);
 void replay_target_describe(struct replay_target *target,
                             struct proto_target_now *now);
 uint64_t replay_target_reach_ms(struct replay_target *target);
+
+/* Keeps its state and reach_ms in the store; fn (may be NULL) is told when
+ * that is durable, or with NULL that the store is away. */
+void replay_target_keep(struct replay_target *target,
+                        void (*fn)(void *arg, struct peer_message *answer),
+                        void *arg);
+/* The limits the configuration or the operator sets are others now. */
+void replay_target_limits_changed(struct replay_target *target);
+
+/* --- replay_limit.c: what the operator set for a time --------------------- */
+
+struct replay_overrides;
+
+/* The limit that holds now: the operator's, or else the configured one. */
+uint64_t replay_limit_of(const struct replay_target *target,
+                         enum target_limit_key key, uint64_t configured);
+/* Takes what the store kept. */
+void replay_limit_load(struct replay_target *target, struct view limits);
+/* Appends them as they are kept, nothing where there are none. */
+void replay_limit_encode(const struct replay_target *target, struct buf *out);
+void replay_limit_free(struct replay_target *target);
+void replay_limit_on_limit(struct peer_message *message);
 
 /* --- replay_queue.c: which message next ---------------------------------- */
 

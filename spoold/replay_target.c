@@ -22,9 +22,12 @@ static struct replay_target *targets; /* by name */
 
 /* --- what the store keeps ------------------------------------------------ */
 
-static void
-keep_health(struct replay_target *target)
+void
+replay_target_keep(struct replay_target *target,
+                   void (*fn)(void *arg, struct peer_message *answer),
+                   void *arg)
 {
+    struct buf limits = {0};
     struct target_health health = {
         .name = view_of(target->name),
         .state = target->sched.state,
@@ -33,8 +36,19 @@ keep_health(struct replay_target *target)
         .reason = view_of(target->sched.reason),
     };
 
-    if (replay_store_is_ready())
+    replay_limit_encode(target, &limits);
+    health.limits = buf_view(&limits);
+    if (fn != NULL)
+        peer_call(ROLE_STORE, PROTO_HEALTH, &health, -1, fn, arg);
+    else if (replay_store_is_ready())
         peer_send(ROLE_STORE, PROTO_HEALTH, &health, -1);
+    buf_free(&limits);
+}
+
+static void
+keep_health(struct replay_target *target)
+{
+    replay_target_keep(target, NULL, NULL);
 }
 
 static enum event_kind
@@ -157,6 +171,7 @@ target_free(struct replay_target *target)
     replay_sched_free(&target->sched);
     replay_route_free(&target->route);
     replay_queue_free(&target->queue);
+    replay_limit_free(target);
     loop_timer_free(&target->wake);
     buf_free(&target->hosts);
     free(target->sessions);
@@ -263,7 +278,8 @@ adopt(struct replay_target *target, const struct conf_target *conf)
 {
     target->gone = false;
     target->limits = (struct replay_limits){
-        .connections = (size_t)conf->connections,
+        .connections = (size_t)replay_limit_of(target, TARGET_LIMIT_CONNECTIONS,
+                                               conf->connections),
         .messages_per_connection = conf->messages_per_connection,
         .probe_min_ms = conf->probe_min_ms,
         .probe_max_ms = conf->probe_max_ms,
@@ -329,6 +345,7 @@ target_new(const struct conf_target *conf)
     health = read_health(target->name, &memory);
     if (health.state == TARGET_DOWN || health.state == TARGET_RETURNING)
         state = (enum target_state)health.state;
+    replay_limit_load(target, health.limits);
     adopt(target, conf);
     target->queue = replay_queue_new();
     target->since_ms =
@@ -352,6 +369,16 @@ target_change(struct replay_target *target, const struct conf_target *conf)
     replay_sched_set_limits(&target->sched, &target->limits);
     fit_sessions(target, n_before);
     replay_target_run(target);
+}
+
+void
+replay_target_limits_changed(struct replay_target *target)
+{
+    const struct conf_target *conf =
+        conf_target_by_name(replay_conf(), view_of(target->name));
+
+    if (conf != NULL && !target->gone)
+        target_change(target, conf);
 }
 
 static void

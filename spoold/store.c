@@ -294,9 +294,20 @@ add_plain(struct peer_message *message, enum store_kind kind,
 }
 
 static void
+health_done(enum role from, uint64_t call, uint64_t id,
+            enum submit_result result, const char *reason, uint64_t count)
+{
+    struct proto_recorded answer = {id, result};
+
+    (void)reason;
+    (void)count;
+    peer_answer(from, call, PROTO_KEPT, &answer);
+}
+
+static void
 store_on_health(struct peer_message *message)
 {
-    add_plain(message, STORE_HEALTH, NULL);
+    add_plain(message, STORE_HEALTH, message->call != 0 ? health_done : NULL);
 }
 
 static void
