@@ -81,6 +81,8 @@ SRCS_libspool = \
     libspool/passphrase.c \
     libspool/seal.c \
     libspool/key_file.c \
+    libspool/dictionary_common.c \
+    libspool/dictionary_pick.c \
     libspool/dictionary.c \
     libspool/body_pack.c \
     libspool/body.c \
@@ -96,9 +98,16 @@ SRCS_libspool = \
     libspool/db_sieve.c \
     libspool/db_read.c \
     libspool/db_read_rows.c \
-    libspool/db_inspect.c \
+    libspool/db_rules.c \
+    libspool/db_check.c \
+    libspool/db_check_message.c \
+    libspool/db_pages.c \
     libspool/db_migrate.c \
+    libspool/db_rescue.c \
     libspool/db_copy.c \
+    libspool/db_check_sums.c \
+    libspool/db_mend.c \
+    libspool/db_repair.c \
     libspool/db_scrub.c \
     libspool/query.c \
     libspool/query_sieve.c \
@@ -200,7 +209,9 @@ SRCS_spoolctl = \
     spoolctl/show_target.c \
     spoolctl/show_compact.c \
     spoolctl/show_backup.c \
+    spoolctl/tool_lock.c \
     spoolctl/tool_restore.c \
+    spoolctl/tool_check.c \
 
 # tests/unit/test_NAME.c, and what of spoold it is linked with
 UNIT_TESTS = \
@@ -226,13 +237,16 @@ UNIT_TESTS = \
     db_copy \
     db_rows \
     db_migrate \
+    db_pages \
     ledger_balance \
     store_checkpoint \
     control_audit \
     store_apply \
     store_refs \
     store_keys \
+    store_learn \
     store_steer \
+    store_mend \
     store_compact \
     line \
     addr \
@@ -268,6 +282,7 @@ FUZZ_TARGETS = \
     body \
     recipients \
     conf \
+    db_pages \
     session \
     line \
     addr \
@@ -375,7 +390,9 @@ OBJS_apply = $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
     store_checkpoint.o store_learn.o store_mend.o)
 $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_keys \
+    $(BUILD)/unit/test_store_learn \
     $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer \
+    $(BUILD)/unit/test_store_mend \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \
     $(OBJS_apply)
 $(BUILD)/unit/test_control_walk: $(BUILD)/obj/spoold/control_walk.o
@@ -437,7 +454,7 @@ SAN_UNIT     = $(UNIT_TESTS:%=build/san/unit/test_%)
 LINT         = $(wildcard tests/lint/*.sh)
 PARTS_python = $(wildcard tests/e2e/test_*.py tests/interop/test_*.py) \
     tests/fault/full_disk.py tests/fault/nth_call.py tests/fault/kill.py \
-    tests/fault/powercut.py
+    tests/fault/powercut.py tests/fault/bit_flips.py
 
 check: | build/.packages-check
 	$(MAKE) all build/fault.so build/powercut $(FUZZ_ALL)

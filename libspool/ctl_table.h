@@ -109,11 +109,17 @@ X(CHECKPOINT, CONTROL(checkpoint), "checkpoint", "", 0, 0, CTL_ONE,
   "sign the state of the ledger now, and drop what is old",
   "It happens once a day by itself. What it prints proves, kept elsewhere,\n"
   "that the ledger was not written anew since.\n")
-X(CHECK, CONTROL(check), "check", "[--repair]", 0, 0, CTL_MANY,
+X(CHECK, CONTROL(check), "check", "[--content] [--repair] [--offline]", 0, 0, CTL_MANY,
   "is every row of the store what it may be?",
-  "While mail goes on. Rows that cannot be read or contradict others are named.\n"
-  "--repair sets aside what cannot be read, so that the rest flows, and puts\n"
-  "right what can be. \"spoolctl audit\" asks whether anything is missing.\n")
+  "While mail goes on. Names every row that cannot be read or contradicts\n"
+  "others; then it exits with 1. \"spoolctl audit\" asks whether anything is\n"
+  "missing.\n"
+  "\n"
+  "  --content  reads all content as well\n"
+  "  --repair   sets aside what cannot be used, as it is, so that the rest\n"
+  "             flows, and writes anew what follows from other rows\n"
+  "  --offline  for a store that cannot be read any more: stop spoold first. It\n"
+  "             reads the file itself; with --repair a new store is made of it\n")
 X(EXPORT, CONTROL(export), "export", "--to PATH [QUERY]", 0, CTL_ARGUMENTS_MAX, CTL_MANY,
   "write what is held, or what QUERY says, to files",
   "PATH becomes a directory with one ID.eml a message, byte for byte, and\n"

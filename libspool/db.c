@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "db_lmdb.h"
+#include "db_pages.h"
 #include "log.h"
 #include "mem.h"
 
@@ -128,7 +129,9 @@ static void
 db_on_assert(MDB_env *env, const char *message)
 {
     (void)env;
-    fatal("the store is damaged: %s", message);
+    fatal("the store is damaged: %s: stop spoold and run \"spoolctl check "
+          "--offline\"",
+          message);
 }
 
 /* A map as large as the address space allows: a limit on it (ulimit -v)
@@ -304,12 +307,34 @@ drop_data(const char *dir)
     unlink(path);
 }
 
+/* LMDB takes the head with the higher number, whatever became of the other. */
+static void
+check_heads(const char *dir)
+{
+    char path[4096];
+    struct why why;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/data.mdb", dir);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (db_pages_heads(fd, &why) != 0)
+        log_warn("%s: stop spoold and run \"spoolctl check --offline\"",
+                 why.text);
+    close(fd);
+}
+
 struct db *
 db_open_writer(const char *dir, struct why *why)
 {
     bool was_there = has_data(dir);
-    struct db *db = db_open_env(dir, 0, why);
+    struct db *db;
     int there;
+
+    if (was_there)
+        check_heads(dir);
+    db = db_open_env(dir, 0, why);
 
     /* A file that could not be made whole would pass for somebody else's. */
     if (db == NULL && !was_there)

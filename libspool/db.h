@@ -170,9 +170,6 @@ struct db_totals {
     uint64_t notice_ms;   /* when the last DSN may go, or went */
 };
 enum db_result db_get_totals(struct db_txn *txn, struct db_totals *totals);
-/* Counts held, held_stored, on_hold and unknown anew, from all rows: seconds for
- * millions. */
-enum db_result db_recount(struct db_txn *txn, struct db_totals *totals);
 enum db_result db_put_totals(struct db_txn *txn,
                              const struct db_totals *totals);
 

@@ -49,6 +49,8 @@ struct db_copy {
     struct db *store;               /* the second store, or NULL */
     MDB_dbi tables[DB_TABLE_COUNT]; /* of the source */
     MDB_txn *snapshot;
+    db_copy_fn *fn;
+    void *fn_arg;
     int fd;
     int event_fd;
     bool joined;
@@ -223,6 +225,41 @@ db_copy_to_fd(struct db *db, int fd, struct why *why)
     if (copy->event_fd < 0)
         why_text(why, "an eventfd: %s", strerror(errno));
     if (copy->event_fd < 0 || copy_start(copy, run_to_fd, why) != 0)
+        db_copy_free(&copy);
+    return copy;
+}
+
+/* --- to a function ------------------------------------------------------- */
+
+static void *
+run_to_fn(void *arg)
+{
+    struct db_copy *copy = arg;
+    int rc = copy->fn(copy->fn_arg, copy->snapshot, copy->tables, &copy->stop);
+
+    mdb_txn_abort(copy->snapshot);
+    copy->snapshot = NULL;
+    copy_ended(copy, rc);
+    return NULL;
+}
+
+struct db_copy *
+db_copy_to_fn(struct db *db, db_copy_fn *fn, void *arg, struct why *why)
+{
+    struct db_copy *copy;
+    int rc;
+
+    if (db->copy != NULL) {
+        why_text(why, "a copy of the store is being made: try again later");
+        return NULL;
+    }
+    copy = copy_new(db, -1);
+    copy->fn = fn;
+    copy->fn_arg = arg;
+    rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &copy->snapshot);
+    if (rc != 0)
+        why_text(why, "reading the store: %s", mdb_strerror(rc));
+    if (rc != 0 || copy->event_fd < 0 || copy_start(copy, run_to_fn, why) != 0)
         db_copy_free(&copy);
     return copy;
 }

@@ -51,12 +51,6 @@ db_get_totals(struct db_txn *txn, struct db_totals *totals)
 }
 
 enum db_result
-db_recount(struct db_txn *txn, struct db_totals *totals)
-{
-    return db_txn_result(txn, db_count_totals(txn->mdb, txn->db, totals));
-}
-
-enum db_result
 db_chain_load(struct db_txn *txn)
 {
     struct db_totals totals;

@@ -36,6 +36,8 @@ enum db_table {
 enum db_form { DB_FORM_CHECKED, DB_FORM_BYTES, DB_FORM_KEYS, DB_FORM_CHAINED };
 extern const enum db_form db_table_forms[DB_TABLE_COUNT];
 extern const char *const db_table_names[DB_TABLE_COUNT];
+/* enum db_table, or -1. */
+int db_table_named(struct view name);
 
 struct db_copy;
 struct db {
@@ -153,15 +155,18 @@ void db_rebuild_clear(int dir);
 /* Makes a store in dir, which has none; flags as for mdb_env_open. */
 struct db *db_create(const char *dir, unsigned flags, struct why *why);
 
-/* db_inspect.c */
-int db_count_totals(MDB_txn *txn, struct db *db, struct db_totals *counted);
-
 /* Begins a question: the process's one read transaction, renewed. */
 int db_read_begin(struct db *db, MDB_txn **txn, struct why *why);
 void db_read_end(struct db *db);
 
 /* Opens the environment; flags as for mdb_env_open. */
 struct db *db_open_env(const char *dir, unsigned flags, struct why *why);
+/* Runs fn in a thread with all of the store as it is at this moment, as copies
+ * are made (db_copy.h); what it returns is the copy's error. db_copy.c */
+typedef int db_copy_fn(void *arg, MDB_txn *snapshot, const MDB_dbi *tables,
+                       const _Atomic bool *stop);
+struct db_copy *db_copy_to_fn(struct db *db, db_copy_fn *fn, void *arg,
+                              struct why *why);
 /* Are the files that are open those that have the names now? db_copy.c */
 bool db_has_its_name(const struct db *db);
 /* Ends the reader and closes the environment; one that a copy still reads is

@@ -153,6 +153,8 @@ read_message(struct db *db, uint64_t id, MDB_cursor_op op,
         rc = mdb_cursor_get(cursor, &k, &v, op);
         mdb_cursor_close(cursor);
     }
+    if (rc == 0 && k.mv_size != 8)
+        rc = MDB_CORRUPTED;
     if (rc == 0) {
         id = bytes_get64(k.mv_data);
         message_len = v.mv_size;
@@ -238,26 +240,29 @@ db_read_piece(struct db *db, uint64_t id, uint64_t n, struct buf *out,
 
 /* --- what is ready ------------------------------------------------------- */
 
-/* Splits a key of ready whose target is target; -1: another target's. */
-static int
+enum split { SPLIT_OK, SPLIT_OTHER, SPLIT_NONE };
+
+/* Splits a key of ready whose target is target. OTHER: another target's;
+ * NONE: damaged, what is behind it may be right. */
+static enum split
 split_ready(struct view key, struct view target, struct view *flow,
             uint64_t *id, uint64_t *n)
 {
     struct view rest;
     const char *end;
 
-    if (key.len < target.len + 1 + 1 + 12 ||
+    if (key.len < target.len + 1 ||
         memcmp(key.data, target.data, target.len) != 0 ||
         key.data[target.len] != '\0')
-        return -1;
+        return SPLIT_OTHER;
     rest = view_skip(key, target.len + 1);
-    end = memchr(rest.data, '\0', rest.len);
+    end = rest.len > 0 ? memchr(rest.data, '\0', rest.len) : NULL;
     if (end == NULL || rest.len - (size_t)(end - rest.data) != 1 + 12)
-        return -1;
+        return SPLIT_NONE;
     *flow = (struct view){rest.data, (size_t)(end - rest.data)};
     *id = bytes_get64(end + 1);
     *n = bytes_get32(end + 9);
-    return 0;
+    return SPLIT_OK;
 }
 
 static void
@@ -275,6 +280,7 @@ walk_ready(MDB_cursor *walk, struct view target, struct db_ready_cursor *cursor,
     struct db_key key;
     struct view flow = {0};
     uint64_t id = 0, n = 0;
+    enum split split;
     MDB_val k, v;
     int rc;
 
@@ -287,7 +293,12 @@ walk_ready(MDB_cursor *walk, struct view target, struct db_ready_cursor *cursor,
     k = db_key_val(&key);
     rc = mdb_cursor_get(walk, &k, &v, MDB_SET_RANGE);
     out->n_deliveries = 0;
-    while (rc == 0 && split_ready(db_view(k), target, &flow, &id, &n) == 0) {
+    while (rc == 0 && (split = split_ready(db_view(k), target, &flow, &id,
+                                           &n)) != SPLIT_OTHER) {
+        if (split == SPLIT_NONE) {
+            rc = mdb_cursor_get(walk, &k, &v, MDB_NEXT);
+            continue;
+        }
         if (out->n_deliveries > 0 && id != out->id)
             break;
         out->id = id;
@@ -431,10 +442,13 @@ walk_later(struct db *db, uint64_t until_ms, bool purges_only,
     rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
     for (; rc == 0 && count < max;
          rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
-        struct db_later row = {bytes_get64(k.mv_data),
-                               bytes_get64((const char *)k.mv_data + 8),
-                               bytes_get32((const char *)k.mv_data + 16)};
+        struct db_later row;
 
+        if (k.mv_size != 20) /* damaged: see spoolctl check */
+            continue;
+        row = (struct db_later){bytes_get64(k.mv_data),
+                                bytes_get64((const char *)k.mv_data + 8),
+                                bytes_get32((const char *)k.mv_data + 16)};
         if (row.when_ms > until_ms) {
             *next_ms = row.when_ms;
             break;
@@ -539,13 +553,15 @@ walk_ids(MDB_cursor *cursor, uint64_t after_id, bool held_only, size_t *rows,
 
         if (rc != 0)
             return rc;
+        op = MDB_NEXT;
+        if (k.mv_size != 8) /* damaged: see spoolctl check */
+            continue;
         *id = bytes_get64(k.mv_data);
         if (!held_only ||
             db_row_decode(DB_message, db_view(k), db_view(v), &message_record,
                           &message) != 0 ||
             message.finished_ms == 0)
             return 0;
-        op = MDB_NEXT;
     }
     *stopped = true;
     return 0;

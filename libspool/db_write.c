@@ -365,8 +365,8 @@ db_add_aside(struct db_txn *txn, const struct aside_row *row)
 /* --- rows as they are -------------------------------------------------------
  */
 
-static int
-table_named(struct view name)
+int
+db_table_named(struct view name)
 {
     for (int t = 0; t < DB_TABLE_COUNT; t++)
         if (view_equal(name, view_of(db_table_names[t])))
@@ -378,7 +378,7 @@ enum db_result
 db_get_raw(struct db_txn *txn, struct view table, struct view key,
            struct view *value)
 {
-    int t = table_named(table);
+    int t = db_table_named(table);
     MDB_val k = db_val(key), v;
     int rc;
 
@@ -395,7 +395,7 @@ db_get_raw(struct db_txn *txn, struct view table, struct view key,
 enum db_result
 db_del_raw(struct db_txn *txn, struct view table, struct view key)
 {
-    int t = table_named(table);
+    int t = db_table_named(table);
     MDB_val k = db_val(key);
     int rc;
 

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Training: which bytes of the samples are common to many, then zstd's own
- * trainer on those alone.
- *
- * Every run of DICTIONARY_RUN bytes is hashed; runs are sorted by hash, one
- * part of the hashes at a time, so that memory stays small, and each group of
- * equal runs is counted: messages, senders' domains, recipients. The bytes of
- * runs that are common enough are marked, all others are left out. Only the
- * frequencies of single bytes and lengths in the dictionary's head come from
- * whole samples.
+ * Training: what is common to many samples (dictionary_common.c), the best of
+ * it (dictionary_pick.c), and the head zstd wants in front, with frequencies
+ * of single bytes and lengths that come from whole samples.
  */
 #include "dictionary.h"
 
@@ -16,8 +10,7 @@
 #include <string.h>
 #include <zdict.h>
 
-#include "bytes.h"
-#include "log.h"
+#include "dictionary_pick.h"
 #include "mem.h"
 
 /* The dictionary in the program (dictionary_shipped.py made it). */
@@ -30,36 +23,21 @@ __asm__(".pushsection .rodata\n"
         ".popsection\n");
 extern const char dictionary_shipped_bytes[], dictionary_shipped_end[];
 
-/* Parts of the hashes looked at one after the other. */
-#define PARTS 16
 /* Fewer samples than this say nothing of what is common. */
 #define SAMPLES_MIN 100
 /* Fewer common bytes than this make no dictionary. */
 #define COMMON_MIN 4096
 /* Samples the frequencies are taken from. */
 #define STATISTICS_BYTES (4u << 20)
-
-struct sample {
-    size_t start;
-    size_t len;
-    uint64_t sender;
-    uint64_t recipient;
-};
-
-struct run {
-    uint64_t hash;
-    uint32_t at; /* in the samples' bytes */
-    uint32_t sample;
-};
+/* zstd puts its head in front. */
+#define HEAD_MAX 1024
+#define TEXT_MAX (DICTIONARY_BYTES_MAX - HEAD_MAX)
 
 struct dictionary_trainer {
     struct buf bytes;
-    struct sample *samples;
+    struct dictionary_sample *samples;
     size_t n;
     size_t room;
-    unsigned char *common; /* one bit a byte of bytes */
-    struct run *runs;
-    size_t runs_room;
 };
 
 struct view
@@ -88,21 +66,52 @@ dictionary_trainer_free(struct dictionary_trainer **trainer)
         explicit_bzero((*trainer)->bytes.data, (*trainer)->bytes.len);
     buf_free(&(*trainer)->bytes);
     free((*trainer)->samples);
-    free((*trainer)->common);
-    free((*trainer)->runs);
     free(*trainer);
     *trainer = NULL;
 }
 
-/* FNV-1a with a last mix: names, not secrets, are told apart. */
+/* FNV-1a with a last mix, in lower case: names, not secrets, are told apart. */
 static uint64_t
 hash_name(struct view name)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
 
-    for (size_t i = 0; i < name.len; i++)
-        hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(1099511628211);
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char byte = (unsigned char)name.data[i];
+
+        if (byte >= 'A' && byte <= 'Z')
+            byte |= 0x20;
+        hash = (hash ^ byte) * UINT64_C(1099511628211);
+    }
     return hash ^ hash >> 32;
+}
+
+/* The last two labels: one owner is not many by his subdomains. */
+static uint64_t
+hash_owner(struct view domain)
+{
+    size_t dots = 0;
+
+    for (size_t i = domain.len; i > 0; i--)
+        if (domain.data[i - 1] == '.' && ++dots == 2)
+            return hash_name((struct view){domain.data + i, domain.len - i});
+    return hash_name(domain);
+}
+
+/* Without "+detail": one person is not many by his subaddresses. */
+static uint64_t
+hash_person(struct view address)
+{
+    size_t at = address.len, local;
+
+    while (at > 0 && address.data[at - 1] != '@')
+        at--;
+    if (at == 0)
+        return hash_name(address);
+    for (local = 0; local < at - 1 && address.data[local] != '+';)
+        local++;
+    return hash_name((struct view){address.data, local}) * 31 +
+           hash_name((struct view){address.data + at, address.len - at});
 }
 
 bool
@@ -118,208 +127,70 @@ dictionary_trainer_add(struct dictionary_trainer *trainer, struct view content,
         trainer->samples = mem_grow(trainer->samples, trainer->room,
                                     sizeof(*trainer->samples));
     }
-    trainer->samples[trainer->n++] =
-        (struct sample){trainer->bytes.len, content.len,
-                        hash_name(sender_domain), hash_name(recipient)};
+    trainer->samples[trainer->n++] = (struct dictionary_sample){
+        (uint32_t)trainer->bytes.len, (uint32_t)content.len,
+        hash_owner(sender_domain), hash_person(recipient)};
     buf_add_view(&trainer->bytes, content);
     return true;
 }
 
-/* --- what is common ---------------------------------------------------------
- */
-
-static uint64_t
-hash_run(const char *bytes)
+void
+dictionary_trainer_thin(struct dictionary_trainer *trainer)
 {
-    uint64_t a, b;
+    size_t kept = 0, used = 0;
 
-    _Static_assert(DICTIONARY_RUN == 16, "two words");
-    memcpy(&a, bytes, 8);
-    memcpy(&b, bytes + 8, 8);
-    a *= UINT64_C(0x9e3779b97f4a7c15);
-    b *= UINT64_C(0xc2b2ae3d27d4eb4f);
-    a ^= b ^ a >> 29 ^ b >> 31;
-    a *= UINT64_C(0xbf58476d1ce4e5b9);
-    return a ^ a >> 32;
-}
+    for (size_t s = 0; s < trainer->n; s += 2) {
+        struct dictionary_sample *sample = &trainer->samples[kept++];
 
-static int
-compare_runs(const void *a, const void *b)
-{
-    const struct run *left = a, *right = b;
-
-    if (left->hash != right->hash)
-        return left->hash < right->hash ? -1 : 1;
-    return left->at < right->at ? -1 : left->at > right->at;
-}
-
-/* Runs of one part of the hashes; how many. */
-static size_t
-collect_runs(struct dictionary_trainer *trainer, unsigned part)
-{
-    size_t n = 0;
-
-    for (size_t s = 0; s < trainer->n; s++) {
-        const struct sample *sample = &trainer->samples[s];
-
-        for (size_t i = 0; i + DICTIONARY_RUN <= sample->len; i++) {
-            uint64_t hash = hash_run(trainer->bytes.data + sample->start + i);
-
-            if (hash % PARTS != part)
-                continue;
-            if (n == trainer->runs_room) {
-                trainer->runs_room = n > 0 ? n * 3 / 2 : 1 << 16;
-                trainer->runs = mem_grow(trainer->runs, trainer->runs_room,
-                                         sizeof(*trainer->runs));
-            }
-            trainer->runs[n++] =
-                (struct run){hash, (uint32_t)(sample->start + i), (uint32_t)s};
-        }
+        *sample = trainer->samples[s];
+        memmove(trainer->bytes.data + used, trainer->bytes.data + sample->start,
+                sample->len);
+        sample->start = (uint32_t)used;
+        used += sample->len;
     }
-    return n;
+    if (trainer->bytes.len > used)
+        explicit_bzero(trainer->bytes.data + used, trainer->bytes.len - used);
+    trainer->bytes.len = used;
+    trainer->n = kept;
 }
 
-/* Different values seen, as far as they matter. */
-struct seen {
-    uint64_t values[DICTIONARY_SENDERS];
-    size_t n;
-};
+/* --- the dictionary ------------------------------------------------------- */
 
-static void
-seen_add(struct seen *seen, uint64_t value)
-{
-    for (size_t i = 0; i < seen->n; i++)
-        if (seen->values[i] == value)
-            return;
-    if (seen->n < DICTIONARY_SENDERS)
-        seen->values[seen->n++] = value;
-}
-
-/* Equal hashes, and the same bytes: a collision must not make a run common. */
-static bool
-is_common(const struct dictionary_trainer *trainer, const struct run *runs,
-          size_t n)
-{
-    struct seen senders = {.n = 0}, recipients = {.n = 0};
-    const char *first = trainer->bytes.data + runs[0].at;
-    size_t messages = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        const struct sample *sample = &trainer->samples[runs[i].sample];
-
-        if (memcmp(trainer->bytes.data + runs[i].at, first, DICTIONARY_RUN) !=
-            0)
-            return false;
-        messages += i == 0 || runs[i].sample != runs[i - 1].sample;
-        seen_add(&senders, sample->sender);
-        seen_add(&recipients, sample->recipient);
-        if (messages >= DICTIONARY_MESSAGES &&
-            senders.n == DICTIONARY_SENDERS &&
-            recipients.n == DICTIONARY_SENDERS)
-            return true;
-    }
-    return false;
-}
-
-static void
-mark_runs(struct dictionary_trainer *trainer, const struct run *runs, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        for (size_t at = runs[i].at; at < runs[i].at + DICTIONARY_RUN; at++)
-            trainer->common[at / 8] |= (unsigned char)(1u << at % 8);
-}
-
-static void
-mark_part(struct dictionary_trainer *trainer, unsigned part)
-{
-    size_t n = collect_runs(trainer, part);
-
-    qsort(trainer->runs, n, sizeof(*trainer->runs), compare_runs);
-    for (size_t i = 0, same; i < n; i += same) {
-        for (same = 1; i + same < n &&
-                       trainer->runs[i + same].hash == trainer->runs[i].hash;)
-            same++;
-        if (same >= DICTIONARY_MESSAGES &&
-            is_common(trainer, trainer->runs + i, same))
-            mark_runs(trainer, trainer->runs + i, same);
-    }
-}
-
-static bool
-is_marked(const struct dictionary_trainer *trainer, size_t at)
-{
-    return (trainer->common[at / 8] >> at % 8 & 1) != 0;
-}
-
-/* --- the dictionary
- * ------------------------------------------------------------ */
-
-struct samples {
+/* Where the frequencies in its head come from: whole samples, all together. */
+struct statistics {
     struct buf bytes;
     size_t *sizes;
     unsigned n;
 };
 
 static void
-samples_add(struct samples *samples, struct view bytes)
-{
-    buf_add_view(&samples->bytes, bytes);
-    samples->sizes[samples->n++] = bytes.len;
-}
-
-/* What is common of each sample, as one. */
-static void
-take_common(const struct dictionary_trainer *trainer, struct samples *out)
-{
-    for (size_t s = 0; s < trainer->n; s++) {
-        const struct sample *sample = &trainer->samples[s];
-        size_t start = out->bytes.len;
-
-        for (size_t i = 0; i < sample->len; i++)
-            if (is_marked(trainer, sample->start + i))
-                buf_add_byte(&out->bytes,
-                             trainer->bytes.data[sample->start + i]);
-        if (out->bytes.len - start >= DICTIONARY_RUN)
-            out->sizes[out->n++] = out->bytes.len - start;
-        else
-            out->bytes.len = start;
-    }
-}
-
-static void
-take_statistics(const struct dictionary_trainer *trainer, struct samples *out)
+take_statistics(const struct dictionary_trainer *trainer,
+                struct statistics *out)
 {
     size_t every = trainer->bytes.len / STATISTICS_BYTES + 1;
 
-    for (size_t s = 0; s < trainer->n; s += every)
-        samples_add(
-            out, (struct view){trainer->bytes.data + trainer->samples[s].start,
-                               trainer->samples[s].len});
+    out->sizes = mem_alloc((trainer->n + 1) * sizeof(*out->sizes));
+    for (size_t s = 0; s < trainer->n; s += every) {
+        const struct dictionary_sample *sample = &trainer->samples[s];
+
+        buf_add_view(
+            &out->bytes,
+            (struct view){trainer->bytes.data + sample->start, sample->len});
+        out->sizes[out->n++] = sample->len;
+    }
 }
 
 static int
-make_dictionary(const struct samples *common, const struct samples *statistics,
+make_dictionary(struct view text, const struct statistics *statistics,
                 uint32_t id, struct buf *out, struct why *why)
 {
     ZDICT_params_t params = {.compressionLevel = 3, .dictID = id};
-    char *trained = mem_alloc(DICTIONARY_BYTES_MAX);
-    size_t len =
-        ZDICT_trainFromBuffer(trained, DICTIONARY_BYTES_MAX, common->bytes.data,
-                              common->sizes, common->n);
-    size_t head =
-        ZDICT_isError(len) ? 0 : ZDICT_getDictHeaderSize(trained, len);
+    size_t len;
 
-    if (ZDICT_isError(len) || ZDICT_isError(head)) {
-        why_text(why, "too little is common to what is held: %s",
-                 ZDICT_getErrorName(ZDICT_isError(len) ? len : head));
-        free(trained);
-        return -1;
-    }
     buf_reserve(out, DICTIONARY_BYTES_MAX);
-    len = ZDICT_finalizeDictionary(
-        out->data + out->len, DICTIONARY_BYTES_MAX, trained + head, len - head,
-        statistics->bytes.data, statistics->sizes, statistics->n, params);
-    free(trained);
+    len = ZDICT_finalizeDictionary(out->data + out->len, DICTIONARY_BYTES_MAX,
+                                   text.data, text.len, statistics->bytes.data,
+                                   statistics->sizes, statistics->n, params);
     if (ZDICT_isError(len))
         return why_text(why, "the dictionary could not be made: %s",
                         ZDICT_getErrorName(len));
@@ -327,33 +198,47 @@ make_dictionary(const struct samples *common, const struct samples *statistics,
     return 0;
 }
 
+/* The text of the dictionary; its length. */
+static size_t
+pick_text(const struct dictionary_trainer *trainer, char *text, size_t room)
+{
+    struct dictionary_pieces pieces = {.n = 0};
+    struct view bytes = buf_view(&trainer->bytes);
+    size_t len;
+
+    dictionary_common_find(bytes, trainer->samples, trainer->n, &pieces);
+    len = dictionary_pick(bytes, &pieces, text, room);
+    free(pieces.items);
+    return len;
+}
+
 int
 dictionary_trainer_finish(struct dictionary_trainer *trainer, uint32_t id,
                           struct buf *out, struct why *why)
 {
-    struct samples common = {.n = 0}, statistics = {.n = 0};
-    int rc = -1;
+    struct statistics statistics = {.n = 0};
+    struct view text;
+    char *room;
+    int rc;
 
     if (trainer->n < SAMPLES_MIN)
         return why_text(why,
                         "%zu messages are too few to learn from: %d are "
                         "needed",
                         trainer->n, SAMPLES_MIN);
-    trainer->common = mem_alloc(trainer->bytes.len / 8 + 1);
-    for (unsigned part = 0; part < PARTS; part++)
-        mark_part(trainer, part);
-    common.sizes = mem_alloc((trainer->n + 1) * sizeof(*common.sizes));
-    statistics.sizes = mem_alloc((trainer->n + 1) * sizeof(*common.sizes));
-    take_common(trainer, &common);
+    room = mem_alloc(TEXT_MAX);
+    text = (struct view){room, pick_text(trainer, room, TEXT_MAX)};
+    if (text.len < COMMON_MIN) {
+        free(room);
+        return why_text(why, "too little is common to what is held: it is "
+                             "from too few senders, or to too few recipients");
+    }
     take_statistics(trainer, &statistics);
-    if (common.bytes.len < COMMON_MIN)
-        why_text(why, "too little is common to what is held: it is from too "
-                      "few senders, or to too few recipients");
-    else
-        rc = make_dictionary(&common, &statistics, id, out, why);
-    buf_free(&common.bytes);
+    rc = make_dictionary(text, &statistics, id, out, why);
+    if (statistics.bytes.cap > 0)
+        explicit_bzero(statistics.bytes.data, statistics.bytes.len);
     buf_free(&statistics.bytes);
-    free(common.sizes);
     free(statistics.sizes);
+    free(room);
     return rc;
 }

@@ -9,11 +9,15 @@ for ever, and another zstd may make other bytes. A better one gets another id.
 
 Everything in it was written for this purpose: how mail programs and servers
 spell header fields, the usual parts of HTML mail, and common words of a few
-languages. What is worth most stands last (zstd(1)).
+languages. What is worth most stands last (zstd(1)). The frequencies in its
+head come from letters made up at random: they have the fields, the words and
+the tags of the text, and among them names and numbers it does not have.
 """
 
 import ctypes
 import ctypes.util
+import random
+import string
 import sys
 
 ENGLISH = """
@@ -49,6 +53,82 @@ same seems several show side simply since small so something state story sure
 system tell themselves things thought three together too took toward trying
 under understand until up upon us usually via view want water week went while
 whole why word words world wrote yes yet
+""".split()
+
+MORE = """
+ability able above access according across act action add added addition
+additional advantage agree agreement air allow allowed almost alone along
+already although always amount announced anyone anything apply approach areas
+article ask asked assistance author average base based basic became began
+begin behind beginning benefit benefits beyond big black block board body book
+books box break bring british browser build building built button buy calls
+came camera cannot care cases cause central century chance changed charge
+cheap check children choice choose city claim class clear client close code
+color column comes command comment comments commercial common community
+companies compare compatible complete completely computers concerned
+conditions configuration connect connection consider contain contains content
+contents continue control copy copies correct cost costs could've country
+couple course cover create created cross currently cut daily data database
+deal decided decision default define delete department described design
+desktop details develop developed developer developers development device
+devices difference digital direct directly directory discuss discussion
+display distribution domain done door double dozen drive driver drop due
+earlier early easily easy economic edit education effect effective effort
+either electronic else employees enough enter entire environment equipment
+especially etc event events everything exactly except exchange executive exist
+existing expect expected experience explain extra face failed fall family far
+fast faster father feature features feel field figure final finally financial
+finding fine fire five fixed focus folder folks follow followed food force
+foreign form format former forms four friend friends front full function
+functions fund future game games general generally generate gets getting gives
+giving global goes gone groups growing growth guess guide half happen happened
+happy hardware head health hear heard hold holiday home host hosting hot hour
+hours house huge human hundreds idea ideas image images immediately
+implementation include included includes including income increase index
+individual industry info initial input inside install installation installed
+instead insurance interested interesting interface international investment
+involved issue issues item items itself job jobs join key known language
+languages larger law lead learn leave letter level library license likely
+limit limited lines links listed literally loan log login longer loss lost
+lots love low lower machine magazine mailbox main maintain major makes making
+manage management manager manual market marketing master material maximum mean
+means media medical meet memory mention menu method methods microsoft million
+mind minimum minute minutes missing mobile mode model modern module moment
+monthly mother mouse move moved movie multiple music myself name named names
+national natural nearly necessary needed needs news nice nobody none normal
+normally north note noted notes notice object obtain obviously offered
+offering offers oil ones opening operating operation opinion opportunity
+option options original otherwise outside overall owner package packages page
+pages paid paper parents particular particularly parts party pass past patch
+path pay paying per perfect performance perhaps period permission person
+personal physical piece places plan plans play player plus points policies
+political popular port position positive post posted potential practice prefer
+present president press pretty previous prices primary print printer private
+process processing produce production professional profile profit programs
+promise proper property protect provided provider provides published purchase
+purpose quality quickly quote radio random range rate rates reach readers
+reading ready reasonable reasons recent recently recommend record records red
+reduce reference regarding regular related release released remember remote
+remove replace reported reports requested require required requires research
+resources respond response rest results return review rights risk road role
+room rule rules running safe sale sales save says scale school science
+scientists screen script search section secure seem seen select self selling
+sending senior sense series serious session set setting settings setup seven
+share short shot shows sign similar simple single sites situation six size
+skills slow smaller social society solution solutions someone sometimes soon
+sort sound source south space speak special specific specified speed spend
+staff standard standards start started starting statement states status stay
+step steps stock stop store strategy stream street string strong stuff style
+success suggest summary supply supported supports suppose surface table taken
+taking talk target task tax technical technologies technology telephone ten
+term terms test testing text theory thinking third thousands tools top topic
+total touch town track trade traditional traffic training transfer travel tree
+trial true trust truth turn type types understanding unique unit united
+university unless unlike updated updates upgrade url usage useful user users
+uses usual utility valid value values variable various vendor video visit
+voice wait walk wall wanted wants war warning watch ways webmaster welcome
+west whatever whether white wide wife window wireless wish women wonder worked
+working works worst worth writing written wrong yahoo yourself zip
 """.split()
 
 PROSE = """
@@ -520,15 +600,15 @@ Received: from mail.example.com ([192.0.2.1])
 
 DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 ID = 1  # DICTIONARY_SHIPPED_ID
-SAMPLE = 512  # the text in pieces: the frequencies come from these
+LETTERS = 400  # made up for the frequencies
 
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
-def words():
+def words(source):
     """Words as they stand in text: in a line, and at the start of one."""
     line = ""
-    for n, word in enumerate(ENGLISH):
+    for n, word in enumerate(source):
         word = word.capitalize() if n % 17 == 0 else word
         if len(line) + len(word) > 70:
             yield line
@@ -537,8 +617,8 @@ def words():
     yield line
 
 
-def main():
-    lines = (list(words()) + PHRASES + HTML +
+def text():
+    lines = (list(words(MORE)) + list(words(ENGLISH)) + PHRASES + HTML +
              PROSE.strip("\n").split("\n") + HEADERS)
     for n, month in enumerate(MONTHS):
         for zone in ("+0000", "-0700 (PDT)", "+0100", "-0400"):
@@ -546,8 +626,119 @@ def main():
                          f" {n + 8:02}:00:00 {zone}")
         lines.append(f"; {DAYS[(n + 3) % 7]}, 0{n % 9 + 1} {month} 2024"
                      f" 1{n % 10}:30:00 +0100 (CET)")
-    lines += LAST
-    sys.stdout.buffer.write(dictionary("\r\n".join(lines).encode()))
+    return "\r\n".join(lines + LAST).encode()
+
+
+class Letters:
+    """Letters nobody wrote, each time the same ones."""
+
+    # How often each letter of the alphabet is in English, of 1,250.
+    OFTEN = dict(zip("etaoinshrdlcumwfgypbvkjxqz", (
+        127, 91, 82, 75, 70, 67, 63, 61, 60, 43, 40, 28, 28, 24, 24, 22, 20,
+        20, 19, 15, 10, 8, 2, 2, 1, 1)))
+    PROSE = PROSE.split()
+
+    def __init__(self):
+        self.random = random.Random(1)
+
+    def number(self, low, high):
+        return self.random.randrange(low, high)
+
+    def one(self, *of):
+        return self.random.choice(of)
+
+    def name(self):
+        return "".join(self.random.choices(
+            list(self.OFTEN), list(self.OFTEN.values()), k=self.number(2, 10)))
+
+    def code(self, length, of=string.ascii_letters + string.digits):
+        return "".join(self.random.choices(of, k=length))
+
+    def host(self):
+        return "%s.%s.%s" % (
+            self.one("mail", "mx", "smtp", "www", "list", self.name()),
+            self.name(), self.one("com", "net", "org", "edu", "de", "co.uk"))
+
+    def address(self):
+        between = self.one("", ".", "_", str(self.number(0, 99)))
+        return self.name() + between + self.name() + "@" + self.host()
+
+    def date(self):
+        return "%s, %02d %s %d %02d:%02d:%02d %s" % (
+            self.random.choice(DAYS), self.number(1, 29),
+            self.random.choice(MONTHS), self.one(2002, 2003, 2024),
+            self.number(0, 24), self.number(0, 60), self.number(0, 60),
+            self.one("+0000", "-0700 (PDT)", "+0100", "-0400"))
+
+    def received(self):
+        address = ".".join(str(self.number(1, 255)) for _ in range(4))
+        return ("Received: from %s (%s [%s])\r\n\tby %s (%s) with %s id %s"
+                "\r\n\tfor <%s>; %s\r\n") % (
+            self.host(), self.host(), address, self.host(),
+            self.one("Postfix", "8.11.6/8.11.6", "8.12.1/8.12.1",
+                     "Exim 4.96"),
+            self.one("ESMTP", "SMTP", "ESMTPS"),
+            self.code(10, "0123456789ABCDEF"), self.address(), self.date())
+
+    def head(self):
+        fields = [line for line in HEADERS[:110] if ": " in line]
+        return "".join(
+            [self.received() for _ in range(self.number(2, 6))] +
+            [f"From: {self.name().title()} {self.name().title()}"
+             f" <{self.address()}>\r\nTo: {self.address()}\r\n"
+             f"Subject: {self.sentence()[:40]}\r\nDate: {self.date()}\r\n"
+             f"Message-Id: <{self.code(20)}@{self.host()}>\r\n"] +
+            [field + self.name() + "\r\n"
+             for field in self.random.sample(fields, 4)] +
+            ["MIME-Version: 1.0\r\n"
+             "Content-Type: text/plain; charset=us-ascii\r\n\r\n"])
+
+    def some_words(self):
+        """As they come: parts of sentences, common ones, and others."""
+        kind = self.random.random()
+        if kind < 0.3:
+            start = self.number(0, len(self.PROSE) - 2)
+            return self.PROSE[start:start + self.number(1, 3)]
+        if kind < 0.6:
+            return [self.random.choice(ENGLISH)]
+        if kind < 0.95:
+            return [self.name()]
+        return [self.one(self.name().title(), str(self.number(0, 3000)),
+                         f"http://{self.host()}/{self.name()}")]
+
+    def sentence(self):
+        some = []
+        for _ in range(self.number(4, 16)):
+            some += self.some_words()
+        return (" ".join(some).capitalize() +
+                self.one(". ", ". ", "? ", "! ", ", "))
+
+    def paragraph(self):
+        start = self.one("", "", "> ")
+        lines, line = [], start
+        for word in "".join(self.sentence()
+                            for _ in range(self.number(1, 6))).split():
+            if len(line) + len(word) > 72:
+                lines.append(line)
+                line = start
+            line += word + " "
+        return "\r\n".join(lines + [line, "", ""])
+
+    def html(self):
+        lines = []
+        for _ in range(self.number(20, 60)):
+            tag = "".join(self.code(1, string.digits) if c.isdigit() else c
+                          for c in self.random.choice(HTML))
+            lines.append(tag + self.one("", self.sentence()))
+            lines.append(self.one("", "", (
+                f'<a href="http://{self.host()}/{self.name()}/{self.name()}'
+                f'.html?id={self.code(8)}">{self.name()}</a>')))
+        return "\r\n".join(lines)
+
+    def letter(self):
+        body = (self.html() if self.random.random() < 0.3 else
+                "".join(self.paragraph() for _ in range(self.number(2, 9))))
+        return (self.head() + body).encode()
 
 
 class Params(ctypes.Structure):
@@ -555,19 +746,23 @@ class Params(ctypes.Structure):
                 ("id", ctypes.c_uint)]
 
 
-def dictionary(text):
-    """The text behind the head zstd needs (ZDICT_finalizeDictionary)."""
+def dictionary(content, samples):
+    """The content behind the head zstd needs (ZDICT_finalizeDictionary)."""
     lib = ctypes.CDLL(ctypes.util.find_library("zstd"))
     make = lib.ZDICT_finalizeDictionary
     make.restype = ctypes.c_size_t
-    sizes = [min(SAMPLE, len(text) - at)
-             for at in range(0, len(text), SAMPLE)]
-    out = ctypes.create_string_buffer(len(text) + 4096)
-    size = make(out, ctypes.c_size_t(len(out)), text,
-                ctypes.c_size_t(len(text)), text,
-                (ctypes.c_size_t * len(sizes))(*sizes),
-                ctypes.c_uint(len(sizes)), Params(3, 0, ID))
+    out = ctypes.create_string_buffer(len(content) + 4096)
+    size = make(out, ctypes.c_size_t(len(out)), content,
+                ctypes.c_size_t(len(content)), b"".join(samples),
+                (ctypes.c_size_t * len(samples))(*map(len, samples)),
+                ctypes.c_uint(len(samples)), Params(3, 0, ID))
     return out.raw[:size]
+
+
+def main():
+    letters = Letters()
+    sys.stdout.buffer.write(dictionary(
+        text(), [letters.letter() for _ in range(LETTERS)]))
 
 
 if __name__ == "__main__":

@@ -222,6 +222,8 @@ static const struct record_field proto_mend_item_fields[] = {
     RECORD_VIEW_FIELD(4, proto_mend_item, reason),
     RECORD_NUM_FIELD(5, proto_mend_item, id),
     RECORD_NUM_FIELD(6, proto_mend_item, n),
+    RECORD_NUM_FIELD(7, proto_mend_item, by),
+    RECORD_NUM_FIELD(8, proto_mend_item, bytes),
 };
 RECORD_TYPE(proto_mend_item);
 

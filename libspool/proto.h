@@ -206,14 +206,19 @@ struct proto_steer {
     struct view reason;       /* in his words */
     struct record_list items; /* struct proto_steer_item */
 };
+/* Each is done where it is still needed when it is applied. */
 enum mend_what {
     MEND_NONE = 0,   /* nothing can be done: it is only told */
     MEND_ASIDE = 1,  /* the row goes to aside */
     MEND_DROP = 2,   /* the row (of an index) goes */
-    MEND_READY = 3,  /* id, n: its row in ready is written */
-    MEND_LATER = 4,  /* id, n: its row in later is written */
-    MEND_TOTALS = 5, /* the sums in setting are counted anew */
+    MEND_READY = 3,  /* id, n (delivery + 1): its row in ready is written */
+    MEND_LATER = 4,  /* id, n (or DB_LATER_PURGE): its row in later */
+    MEND_TOTALS = 5, /* key: the sum of that name in totals is put right */
     MEND_FINISH = 6, /* id: it ends, or is held, as its deliveries say */
+    MEND_COUNTS = 7, /* table, key: the counts of that row are put right */
+    MEND_WHOLE = 8,  /* id: all rows of the message go to aside */
+    MEND_SIEVE = 9,  /* id: its signature is written anew */
+    MEND_BLOCK = 10, /* id: in that block of sieve what is nobody's goes */
 };
 struct proto_mend_item {
     uint64_t what; /* enum mend_what */
@@ -222,6 +227,10 @@ struct proto_mend_item {
     struct view reason;
     uint64_t id;
     uint64_t n;
+    /* TOTALS, COUNTS: what is missing, modulo 2^64. What is kept up by
+     * differences stays wrong by the same, whatever happened since. */
+    uint64_t by;
+    uint64_t bytes; /* of what is stored, COUNTS of domain */
 };
 struct proto_mend {
     uint64_t when_ms;

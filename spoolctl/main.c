@@ -19,7 +19,6 @@
 #include "mem.h"
 #include "text.h"
 
-#define USUAL_CONF    "/etc/spoold/spoold.conf"
 #define USUAL_CONTROL "/run/spoold/control"
 
 static const struct show *const shows[CTL_COUNT] = {
@@ -310,6 +309,8 @@ run(char **argv, struct request *request)
         fprintf(stderr, "Try \"spoolctl help\".\n");
         return CTL_EXIT_USAGE;
     }
+    if (request->options[CTL_OPTION_OFFLINE] != NULL)
+        return tool_check(request);
     if (tools[request->command] != NULL)
         return tools[request->command](request);
     return ask_daemon(request);

@@ -23,6 +23,8 @@ enum ctl_exit {
     CTL_EXIT_AWAY = 3, /* the daemon cannot be reached */
 };
 
+#define USUAL_CONF "/etc/spoold/spoold.conf"
+
 enum ctl_output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_JSONL };
 
 struct request {
@@ -111,6 +113,15 @@ typedef int tool_fn(const struct request *request);
 #undef TOOL
 #undef CONTROL
 #undef X
+
+/* check --offline, which the daemon cannot answer. */
+int tool_check(const struct request *request);
+
+/* tool_lock.c: takes the lock the daemon holds while it runs; dir is the
+ * spool, path its name. */
+struct stat;
+int tool_lock_spool(int dir, const char *path, const struct stat *owner,
+                    int *lock, struct why *why);
 
 /* cat --json: the content that show_cat would have printed. */
 void json_content_add(struct view bytes);

@@ -7,7 +7,6 @@
  */
 #include "spoolctl.h"
 
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -28,8 +27,6 @@
 #include "mem.h"
 #include "text.h"
 
-#define USUAL_CONF     "/etc/spoold/spoold.conf"
-#define LOCK_NAME      "spoold.lock"
 #define WORK_DIR       "restore"
 #define TRAILER_MAX    1024
 #define CHUNK_BYTES    (1024 * 1024)
@@ -262,25 +259,6 @@ make_spool(const struct restore *r, const struct conf *conf, struct why *why)
     return 0;
 }
 
-static int
-take_lock(struct restore *r, struct why *why)
-{
-    char pid[32] = "";
-    ssize_t n;
-
-    r->lock = openat(r->dir, LOCK_NAME,
-                     O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (r->lock < 0 || fchown(r->lock, r->owner.st_uid, r->owner.st_gid) != 0)
-        return why_text(why, "%s/" LOCK_NAME ": %s", r->spool, strerror(errno));
-    if (flock(r->lock, LOCK_EX | LOCK_NB) == 0)
-        return 0;
-    n = pread(r->lock, pid, sizeof(pid) - 1, 0);
-    pid[n > 0 ? n : 0] = '\0';
-    pid[strcspn(pid, "\n")] = '\0';
-    return why_text(why, "%s is in use by spoold (process %s): stop it first",
-                    r->spool, pid);
-}
-
 static void
 clear_work(const struct restore *r)
 {
@@ -298,7 +276,7 @@ open_spool(struct restore *r, const struct conf *conf, struct why *why)
     r->dir = open(r->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r->dir < 0 || fstat(r->dir, &r->owner) != 0)
         return why_text(why, "%s: %s", r->spool, strerror(errno));
-    if (take_lock(r, why) != 0)
+    if (tool_lock_spool(r->dir, r->spool, &r->owner, &r->lock, why) != 0)
         return -1;
     if (mkdirat(r->dir, WORK_DIR, 0700) != 0 && errno != EEXIST)
         return why_text(why, "%s/" WORK_DIR ": %s", r->spool, strerror(errno));

@@ -7,8 +7,11 @@
  *
  * Before: control_dictionary.c (TRAIN)   After: store_learn.c (LEARN)
  */
+#include <sys/resource.h>
+
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -24,6 +27,7 @@
 #define MESSAGES_A_STEP 20
 #define ROWS_A_STEP     2000
 #define POLL_MS         50
+#define TRAIN_NICE      10
 
 static struct {
     bool running;
@@ -80,10 +84,12 @@ on_learned(void *arg, struct peer_message *answer)
     }
 }
 
+/* Mail goes first: the loop has the processor before this. */
 static void *
 train_thread(void *arg)
 {
     (void)arg;
+    setpriority(PRIO_PROCESS, 0, TRAIN_NICE); /* of this thread alone */
     train.result = dictionary_trainer_finish(train.trainer, train.id,
                                              &train.out, &train.why);
     __atomic_store_n(&train.done, 1, __ATOMIC_RELEASE);
@@ -129,6 +135,20 @@ choose_id(struct why *why)
     return found;
 }
 
+/* Signals stay with the loop. */
+static int
+start_thread(void)
+{
+    sigset_t all, before;
+    int rc;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&train.thread, NULL, train_thread, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc == 0 ? 0 : -1;
+}
+
 static void
 train_begin_thread(void)
 {
@@ -138,7 +158,7 @@ train_begin_thread(void)
         return;
     }
     train.done = 0;
-    if (pthread_create(&train.thread, NULL, train_thread, NULL) != 0) {
+    if (start_thread() != 0) {
         train_end("no thread can be started");
         return;
     }
@@ -149,24 +169,28 @@ train_begin_thread(void)
 /* --- samples ----------------------------------------------------------------
  */
 
-/* false: there is room for no more. One that cannot be read is no sample. */
-static bool
+/* One that cannot be read is no sample. Where there are more than there is
+ * room for, they stay spread over all there is. */
+static void
 add_sample(uint64_t id)
 {
     struct db_message row;
     struct view content, recipient = {0};
     struct why why;
-    bool room = true;
 
     if (db_read_message(replay_db(), id, &row, &why) != 1)
-        return true;
+        return;
     if (row.n_deliveries > 0)
         recipient = row.deliveries[0].delivery.recipient;
-    if (replay_content_piece(id, &row.message, 0, &content, &why) == 1)
-        room = dictionary_trainer_add(train.trainer, content, row.message.flow,
-                                      recipient);
+    if (replay_content_piece(id, &row.message, 0, &content, &why) == 1 &&
+        !dictionary_trainer_add(train.trainer, content, row.message.flow,
+                                recipient)) {
+        dictionary_trainer_thin(train.trainer);
+        train.every *= 2;
+        dictionary_trainer_add(train.trainer, content, row.message.flow,
+                               recipient);
+    }
     db_message_free(&row);
-    return room;
 }
 
 static void
@@ -191,10 +215,11 @@ train_step(void *arg)
             break;
         if (found == 1 && train.seen++ % train.every != 0)
             continue;
-        if (found == 0 || !add_sample(id)) {
+        if (found == 0) {
             train_begin_thread();
             return;
         }
+        add_sample(id);
         taken++;
     }
     loop_timer_set(train.timer, 0);
@@ -219,7 +244,7 @@ replay_train_on_train(struct peer_message *message)
     train.trainer = dictionary_trainer_new();
     train.after_id = 0;
     train.seen = 0;
-    /* Spread over all there is, as many as there is room for. */
+    /* Were they a quarter of the longest: add_sample() knows better. */
     train.every =
         counts.messages * DICTIONARY_SAMPLE_MAX / 4 / DICTIONARY_SAMPLES_BYTES +
         1;

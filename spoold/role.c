@@ -75,30 +75,47 @@ role_confine(const struct conf *conf)
         fatal("giving up privileges: %s", strerror(errno));
 }
 
-/* A read from the map of a disk that fails arrives as SIGBUS. Nothing can be
+/* A read from the map of a disk that fails arrives as SIGBUS; LMDB trusts its
+ * file, and may follow a damaged page to where nothing is. Nothing can be
  * trusted then; the parent starts the role again. */
 static void
-on_sigbus(int number)
+on_bad_memory(int number)
 {
-    static const char text[] = "fatal: reading the spool failed (SIGBUS)\n";
-    ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
+    static const char bus[] =
+        "fatal: reading the spool failed (SIGBUS): when the disk is well, stop "
+        "spoold and run \"spoolctl check --offline\"\n";
+    static const char segv[] =
+        "fatal: bad memory (SIGSEGV), perhaps from a damaged store: stop "
+        "spoold and run \"spoolctl check --offline\"\n";
+    ssize_t ignored = number == SIGBUS
+                          ? write(STDERR_FILENO, bus, sizeof(bus) - 1)
+                          : write(STDERR_FILENO, segv, sizeof(segv) - 1);
 
-    (void)number;
     (void)ignored;
     _exit(ROLE_EXIT_STORE);
+}
+
+/* Not where somebody (a sanitizer) looks at it already. */
+static void
+on_bad_memory_set(int number)
+{
+    struct sigaction bad = {.sa_handler = on_bad_memory}, old;
+
+    if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+        sigaction(number, &bad, NULL);
 }
 
 static void
 role_signals(void)
 {
-    struct sigaction bus = {.sa_handler = on_sigbus};
-
     /* The parent hears the operator's signals and passes them on in words. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    sigaction(SIGBUS, &bus, NULL);
+    on_bad_memory_set(SIGBUS);
+    if (role.entry->role != ROLE_LISTENER) /* it reads no store */
+        on_bad_memory_set(SIGSEGV);
 }
 
 /* --- messages of the parent that mean the same to every role ------------- */

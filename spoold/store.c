@@ -474,7 +474,9 @@ store_start(const struct conf *conf)
     store_keys_check(store.db);
     db_reap_readers(store.db);
     if (db_read_counts(store.db, &counts, &why) != 1)
-        fatal_exit(ROLE_EXIT_STORE, "%s", why.text);
+        fatal_exit(ROLE_EXIT_STORE,
+                   "%s: stop spoold and run \"spoolctl check --offline\"",
+                   why.text);
     store_batch_init(store.db, counts.floor_ms);
     store_compact_init(store.db);
     store_scrub_init(store.db);

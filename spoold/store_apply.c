@@ -289,13 +289,18 @@ apply_due_row(struct store_apply *apply, const struct store_due_row *row,
     struct message message;
     enum apply_result result;
 
+    if (db_get_message(apply->txn, row->id, &message) == DB_DAMAGED)
+        return APPLY_OK; /* it waits for spoolctl check; the others go on */
     if (row->n == DB_LATER_PURGE)
         return purge(apply, row, when_ms);
     result = store_open_message(apply, row->id, &open, &message);
-    if (result == APPLY_OK)
-        result = store_open_get(apply, &open, row->n);
     if (result != APPLY_OK)
         return result == APPLY_REFUSED ? APPLY_OK : result;
+    if (db_get_delivery(apply->txn, row->id, row->n, &open.row) != DB_OK)
+        return APPLY_OK; /* the same */
+    result = store_open_get(apply, &open, row->n);
+    if (result != APPLY_OK)
+        return result;
     if (!delivery_waits(open.row.state) || open.row.next_ms != row->when_ms)
         return APPLY_OK; /* changed since the row was seen */
     return make_ready(apply, &open, when_ms, EVENT_DUE);

@@ -206,10 +206,14 @@ give_up_for_room(size_t n, const char *reason)
 static void
 store_failed(const char *reason)
 {
+    bool damaged = strncmp(reason, "MDB_", 4) == 0;
+
     /* Never pretend: after a failed write or sync nobody knows what is on
      * disk. The parent starts the role again, which reads it anew; until
      * then the listener answers 451. */
-    fatal_exit(ROLE_EXIT_STORE, "the store failed: %s", reason);
+    fatal_exit(ROLE_EXIT_STORE, "the store failed: %s%s", reason,
+               damaged ? ": stop spoold and run \"spoolctl check --offline\""
+                       : "");
 }
 
 /* Applies what is left of the first n. true: all are in the transaction;

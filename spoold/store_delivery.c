@@ -212,7 +212,8 @@ store_remove(struct store_apply *apply, uint64_t id)
     return result == APPLY_OK ? remove_rows(apply, id, &message) : result;
 }
 
-/* 1: some delivery of id is open, 0: none, -1: *result says what failed. */
+/* 1: some delivery of id is open, 0: none, -1: *result says what failed. One
+ * that cannot be read has not ended, as far as anybody knows. */
 static int
 has_open(struct store_apply *apply, uint64_t id, enum apply_result *result)
 {
@@ -223,8 +224,8 @@ has_open(struct store_apply *apply, uint64_t id, enum apply_result *result)
     for (; (got = db_next_delivery(apply->txn, id, &n, &row)) == DB_OK; n++)
         if (delivery_is_open(row.state))
             return 1;
-    if (got == DB_NONE)
-        return 0;
+    if (got == DB_NONE || got == DB_DAMAGED)
+        return got == DB_DAMAGED;
     *result = store_apply_db(apply, got);
     return -1;
 }

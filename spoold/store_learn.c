@@ -12,14 +12,15 @@
 
 /* --- applying ------------------------------------------------------------- */
 
-/* Retires the row, or removes it where nothing needs it. */
+/* Retires the row. It stays even where nothing needs it, since a message may
+ * be on its way that does; the next time it goes. */
 static enum apply_result
 retire(struct store_apply *apply, uint64_t id)
 {
     struct dictionary_row row;
     enum db_result got = db_get_dictionary(apply->txn, id, &row);
 
-    if (got == DB_OK && row.messages == 0)
+    if (got == DB_OK && row.retired && row.messages == 0)
         return store_apply_db(apply, db_del_dictionary(apply->txn, id));
     if (got != DB_OK || row.retired)
         return store_apply_db(apply, got);

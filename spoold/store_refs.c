@@ -104,8 +104,10 @@ key_load(struct store_apply *apply, uint64_t id, struct view encoded)
     got = db_get_data_key(apply->txn, id, &row);
     if (got == DB_NONE)
         return key_new(apply, id, encoded);
-    if (got == DB_OK && !key_keep(&apply->key, &row))
-        got = DB_DAMAGED;
+    if (got == DB_DAMAGED || (got == DB_OK && !key_keep(&apply->key, &row))) {
+        why_text(&apply->why, "its data key is damaged");
+        return APPLY_STALE; /* another one is made */
+    }
     return store_apply_db(apply, got);
 }
 
@@ -118,7 +120,7 @@ key_count(struct store_apply *apply, uint64_t id, int by, struct view encoded)
         return APPLY_OK;
     result = key_load(apply, id, encoded);
     if (by < 0 && result == APPLY_STALE)
-        return APPLY_OK; /* a row that was set aside */
+        return APPLY_OK; /* a row that is damaged, or was set aside */
     if (result != APPLY_OK)
         return result;
     if (by > 0 || apply->key.messages > 0)
@@ -170,9 +172,9 @@ dictionary_count(struct store_apply *apply, uint64_t id, int by)
             return result;
         ref->id = 0;
         got = db_get_dictionary(apply->txn, id, &row);
-        if (got == DB_NONE && by < 0)
+        if ((got == DB_NONE || got == DB_DAMAGED) && by < 0)
             return APPLY_OK;
-        if (got == DB_NONE) {
+        if (got == DB_NONE || got == DB_DAMAGED) {
             why_text(&apply->why, "its dictionary is not here");
             return APPLY_STALE;
         }
@@ -223,7 +225,8 @@ share_count(struct store_apply *apply, struct view domain, uint64_t stored,
         memcpy(ref->domain, domain.data, domain.len);
         ref->len = domain.len;
         got = db_get_share(apply->txn, domain, &ref->row);
-        if (got == DB_NONE)
+        /* A damaged sum is begun anew; check finds what is missing in it. */
+        if (got == DB_NONE || got == DB_DAMAGED)
             ref->row = (struct domain_share){0};
         else if (got != DB_OK)
             return store_apply_db(apply, got);

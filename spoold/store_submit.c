@@ -274,6 +274,7 @@ store_apply_submit(struct store_apply *apply, struct view payload,
         result = submit_rows(apply, &submit, &message, &source);
         break;
     case DB_OK: /* never write over a message, whatever the reason */
+    case DB_DAMAGED:
         why_text(&apply->why, "the id is in use");
         break;
     default:

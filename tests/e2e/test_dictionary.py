@@ -6,7 +6,7 @@ import os
 import random
 import subprocess
 
-from spoold_test import SpooldTest, main, message, wait_for
+from spoold_test import DEADLINE, SpooldTest, main, message, wait_for
 
 WORDS = ("invoice meeting project delivery customer regards contract budget "
          "schedule attached forward question answer system office").split()
@@ -37,6 +37,16 @@ class DictionaryTest(SpooldTest):
     def rows(self, daemon):
         return {row["id"]: row for row in daemon.json("dictionary", "list")}
 
+    def assert_no_secret(self, daemon, numbers):
+        """The store is sealed but for the dictionary: it is in clear."""
+        with open(os.path.join(daemon.spool, "data.mdb"), "rb") as file:
+            data = file.read()
+        self.assertIn(b"Message-ID: <", data)  # what all letters have
+        for n in numbers:
+            secret = self.letter(n).split(b"secret-")[1]
+            for at in range(0, 24, 8):
+                self.assertNotIn(secret[at:at + 8], data)
+
     def test_training_and_what_follows(self):
         daemon = self.daemon()
         self.assertTrue(self.rows(daemon)[1]["in_use"])
@@ -47,6 +57,7 @@ class DictionaryTest(SpooldTest):
         self.fill(daemon, range(300, 400))
         after = sum(self.stored(daemon)[-100:])
         self.assertLess(after, 0.8 * before)
+        self.assert_no_secret(daemon, range(300))
         rows = self.rows(daemon)
         self.assertEqual((rows[first]["in_use"], rows[first]["messages"],
                           rows[1]["in_use"]), (True, 100, False))
@@ -88,24 +99,48 @@ class DictionaryTest(SpooldTest):
         self.assertEqual(result.code, 1)
         self.assertIn("too few to learn from", result.err)
 
+    def training(self, daemon):
+        """spoolctl dictionary train, and wait until it is at work."""
+        replay = daemon.role_pids()["replay"]
+        tasks = "/proc/%d/task" % replay
+        before = len(os.listdir(tasks))
+        training = subprocess.Popen(
+            [os.path.join(daemon.build, "spoolctl"), "-s", daemon.control,
+             "dictionary", "train"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(training.wait)
+        wait_for(lambda: len(os.listdir(tasks)) > before, "the training")
+        return training
+
     def test_killed_while_training(self):
         daemon = self.daemon()
-        self.fill(daemon, range(300))
-        trainings = []
-        for _ in range(3):
-            trainings.append(subprocess.Popen(
-                [os.path.join(daemon.build, "spoolctl"), "-s",
-                 daemon.control, "dictionary", "train"],
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-            daemon.kill_role("replay")
-            wait_for(lambda: daemon.role_pids().get("replay"), "replay")
-        for training in trainings:
-            training.wait(60)
+        self.fill(daemon, range(600))
+        training = self.training(daemon)
+        daemon.kill_role("replay")
+        self.assertNotEqual(training.wait(DEADLINE), 0)
+        wait_for(lambda: daemon.role_pids().get("replay"), "replay")
+        self.assertEqual(list(self.rows(daemon)), [1])
+        self.training(daemon)
+        daemon.kill_all()
+        daemon.start()
+        self.assertEqual(list(self.rows(daemon)), [1])
         wait_for(lambda: daemon.ctl("dictionary", "train").code == 0,
                  "a training to come through")
         daemon.sink.start()
         daemon.wait_empty()
-        self.assertEqual(len(daemon.sink.delivered), 300)
+        self.assertEqual(len(daemon.sink.delivered), 600)
+
+    def test_stopped_while_training(self):
+        daemon = self.daemon()
+        self.fill(daemon, range(600))
+        training = self.training(daemon)
+        second = daemon.ctl("dictionary", "train")
+        self.assertIn("a training is under way", second.err)
+        daemon.stop()
+        self.assertNotEqual(training.wait(DEADLINE), 0)
+        daemon.start()
+        self.assertEqual(list(self.rows(daemon)), [1])
+        self.assertEqual(len(daemon.held()), 600)
 
 
 if __name__ == "__main__":

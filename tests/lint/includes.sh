@@ -75,7 +75,7 @@ layer_of() {
     dsn_param | xtext) echo 1 ;;
     smtp_param | xclient) echo 2 ;;
     account | body | body_pack | conf | conf_* | ctl | ctl_option_table | \
-        ctl_table | dictionary | dsn | event | event_line | event_table | \
+        ctl_table | dictionary | dictionary_* | dsn | event | event_line | event_table | \
         frame | key_file | mailbox | message | mime_envelope | mime_pack | \
         mime_search | mime_section | mime_sort | mime_structure | msgid | \
         passphrase | proto | proto_imap | proto_table | recipients | record | \
