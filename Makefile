@@ -53,6 +53,9 @@ SRCS_libspool = \
     libspool/smtp_verb.c \
     libspool/smtp_reply.c \
     libspool/dot.c \
+    libspool/crlf.c \
+    libspool/mbox.c \
+    libspool/postfix_queue.c \
     libspool/header.c \
     libspool/hosts.c \
     libspool/dns.c \
@@ -174,8 +177,6 @@ SRCS_spoold = \
     spoold/control_key.c \
     spoold/control_dictionary.c \
     spoold/control_check.c \
-    spoold/control_export.c \
-    spoold/control_import.c \
     spoold/control_steer.c \
     spoold/control_watch.c \
     spoold/control_audit.c \
@@ -185,6 +186,9 @@ SRCS_spoold = \
     spoold/control_why.c \
     spoold/control_backup.c \
     spoold/control_compact.c \
+    spoold/control_export.c \
+    spoold/control_import.c \
+    spoold/control_import_facts.c \
 
 SRCS_spoolctl = \
     spoolctl/main.c \
@@ -199,9 +203,6 @@ SRCS_spoolctl = \
     spoolctl/show_key.c \
     spoolctl/show_dictionary.c \
     spoolctl/show_check.c \
-    spoolctl/export.c \
-    spoolctl/import.c \
-    spoolctl/import_postfix.c \
     spoolctl/show_audit.c \
     spoolctl/show_trace.c \
     spoolctl/show_why.c \
@@ -209,6 +210,15 @@ SRCS_spoolctl = \
     spoolctl/show_target.c \
     spoolctl/show_compact.c \
     spoolctl/show_backup.c \
+    spoolctl/export.c \
+    spoolctl/export_directory.c \
+    spoolctl/export_mbox.c \
+    spoolctl/import.c \
+    spoolctl/import_manifest.c \
+    spoolctl/import_envelope.c \
+    spoolctl/import_mbox.c \
+    spoolctl/import_maildir.c \
+    spoolctl/import_postfix.c \
     spoolctl/tool_lock.c \
     spoolctl/tool_restore.c \
     spoolctl/tool_check.c \
@@ -253,6 +263,9 @@ UNIT_TESTS = \
     dsn_param \
     smtp_verb \
     dot \
+    crlf \
+    mbox \
+    postfix_queue \
     header \
     dns \
     mx \
@@ -288,12 +301,14 @@ FUZZ_TARGETS = \
     addr \
     verb \
     dot \
+    mbox \
+    postfix_queue \
+    manifest \
     header \
     dns \
     reply \
     query \
     event_line \
-    import_postfix \
 
 # --- how ------------------------------------------------------------------
 
@@ -430,9 +445,13 @@ build/fuzz/%: build/fuzz-obj/tests/fuzz/fuzz_%.o build/fuzz-obj/libspool.a
 	    $(filter-out $<,$(filter %.o,$^)) build/fuzz-obj/libspool.a \
 	    $(LDLIBS_libspool)
 
-build/fuzz/import_postfix: build/fuzz-obj/spoolctl/import_postfix.o
 build/fuzz/session: $(addprefix build/fuzz-obj/spoold/, \
     listener_session.o listener_command.o listener_data.o sealing.o stats.o)
+
+build/fuzz-obj/tests/fuzz/fuzz_manifest.o: CPPFLAGS += -Ispoolctl
+build/fuzz/manifest: $(addprefix build/fuzz-obj/spoolctl/, \
+    import_manifest.o import_envelope.o member.o)
+build/fuzz/manifest: LDLIBS_libspool += -ljansson
 
 fuzz: $(FUZZ_ALL)
 	FUZZ_CHECK_SECONDS=$(FUZZ_SECONDS) $(PYTHON) tests/run.py $(FUZZ_ALL)

@@ -120,19 +120,6 @@ X(CHECK, CONTROL(check), "check", "[--content] [--repair] [--offline]", 0, 0, CT
   "             flows, and writes anew what follows from other rows\n"
   "  --offline  for a store that cannot be read any more: stop spoold first. It\n"
   "             reads the file itself; with --repair a new store is made of it\n")
-X(EXPORT, CONTROL(export), "export", "--to PATH [QUERY]", 0, CTL_ARGUMENTS_MAX, CTL_MANY,
-  "write what is held, or what QUERY says, to files",
-  "PATH becomes a directory with one ID.eml a message, byte for byte, and\n"
-  "manifest.jsonl with all that is known of each: \"spoolctl import PATH\" on\n"
-  "another host takes up what is still to be delivered. Nothing is removed here.\n")
-X(IMPORT, CONTROL(import), "import", "[--target NAME] [--dry-run] PATH ...", 1, CTL_ARGUMENTS_MAX, CTL_MANY,
-  "bring in what export wrote, or a queue of Postfix",
-  "PATH is a directory of export's, or Postfix's queue_directory (stop Postfix\n"
-  "first: nothing is removed there, and it would deliver, too).\n"
-  "Ids, attempts, states and the time a message was held already are kept; what\n"
-  "is here is not taken twice, so an import that was cut can be made again.\n"
-  "Recipients of domains that are not configured are refused unless --target\n"
-  "NAME says where to.\n")
 X(BACKUP, CONTROL(backup), "backup", "FILE", 1, 1, CTL_ONE,
   "a copy of the store as it is now, while it goes on",
   "FILE is written anew; \"-\" is the standard output. Nothing in it can be read\n"
@@ -144,6 +131,22 @@ X(RESTORE, TOOL(restore), "restore", "[--force] FILE", 1, 1, CTL_ONE,
   "aside, not written over. What was delivered after the backup was made will\n"
   "be delivered again. The key file must have the pairs the backup needs;\n"
   "--force does without them: what is sealed to them cannot be read.\n")
+X(EXPORT, CONTROL(export), "export", "[--format FORMAT] --to PATH [QUERY]", 0, CTL_ARGUMENTS_MAX, CTL_ONE,
+  "write messages to files, with all that is known of them",
+  "What is held, or what QUERY (\"spoolctl help list\") says. FORMAT is eml (a\n"
+  "directory of files, the default), maildir or mbox. PATH must not exist.\n"
+  "Beside the mail there is a manifest: envelopes, deliveries, attempts, times.\n"
+  "\"spoolctl import PATH\" brings all of it back, here or elsewhere. The mail\n"
+  "in PATH is readable: keep it safe.\n")
+X(IMPORT, CONTROL(import), "import", "[--dry-run] [--target NAME] PATH ...", 1, CTL_ARGUMENTS_MAX, CTL_MANY,
+  "take messages from files or another server's queue",
+  "PATH is what \"spoolctl export\" wrote, the queue directory of a Postfix that\n"
+  "is stopped, or a mailbox (mbox, Maildir, .eml) whose messages have\n"
+  "Delivered-To or X-Original-To fields. Deliveries that are open go on as they\n"
+  "were. Nothing is removed from PATH, and what is here already is not taken\n"
+  "twice: an import that was cut can be done again. --target NAME takes\n"
+  "recipients whose domains are not configured as well, and sends all of it\n"
+  "to that target. --dry-run only says what would be done.\n")
 X(COMPACT, CONTROL(compact), "compact", "", 0, 0, CTL_ONE,
   "rewrite the store without its free pages, as it goes on",
   "Gives room back to the file system. It needs room for a copy of what is in\n"

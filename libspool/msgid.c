@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "msgid.h"
 
-#define EPOCH_MS      UINT64_C(1577836800000) /* 2020-01-01T00:00:00Z */
 #define MS_SHIFT      21
 #define NODE_SHIFT    13
 #define WRITER_SHIFT  8
@@ -12,7 +11,8 @@ static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 static uint64_t
 ms_bits(uint64_t wall_ms)
 {
-    return (wall_ms > EPOCH_MS ? wall_ms - EPOCH_MS : 0) << MS_SHIFT;
+    return (wall_ms > MSGID_EPOCH_MS ? wall_ms - MSGID_EPOCH_MS : 0)
+           << MS_SHIFT;
 }
 
 void
@@ -43,7 +43,13 @@ msgid_next(struct msgid_source *source, int64_t wall_ms)
 uint64_t
 msgid_ms(uint64_t id)
 {
-    return (id >> MS_SHIFT) + EPOCH_MS;
+    return (id >> MS_SHIFT) + MSGID_EPOCH_MS;
+}
+
+uint64_t
+msgid_make(uint64_t wall_ms, uint64_t rest)
+{
+    return ms_bits(wall_ms) | (rest & ((UINT64_C(1) << MS_SHIFT) - 1));
 }
 
 const char *

@@ -23,6 +23,7 @@
 #define MSGID_TEXT_MAX   (MSGID_TEXT_LEN + 1)
 #define MSGID_WRITER_MAX 31
 #define MSGID_NODE_MAX   255
+#define MSGID_EPOCH_MS   UINT64_C(1577836800000) /* 2020-01-01T00:00:00Z */
 
 struct msgid_source {
     uint64_t last; /* the id given last, its node and writer bits cleared */
@@ -36,6 +37,9 @@ void msgid_set_floor(struct msgid_source *source, uint64_t floor_ms);
 uint64_t msgid_next(struct msgid_source *source, int64_t wall_ms);
 /* Wall time at which the id was made. */
 uint64_t msgid_ms(uint64_t id);
+/* An id of that time whose other bits are the low ones of rest: for messages
+ * that come from elsewhere and must get the same id each time. */
+uint64_t msgid_make(uint64_t wall_ms, uint64_t rest);
 
 const char *msgid_print(uint64_t id, char text[MSGID_TEXT_MAX]);
 /* Accepts lower case and the look-alikes i, l, o; -1 on anything else. */

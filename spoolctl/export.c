@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * export --to PATH: one file a message, ID.eml with its exact bytes, and
- * manifest.jsonl with a line a message: everything the store knows of it, its
- * file, and the digest of the content. The manifest gets its name last, when
- * all is on the disk: where there is one, the export is whole.
+ * export: messages to files. Beside the mail there is a manifest with one line
+ * of JSON for each message: what the daemon knows of it, where its content is
+ * and the digest of that. The line comes after the content is there, so a
+ * message that has one is whole; that all is on the disk is said at the end.
+ *
+ * Before: spoold/control_export.c
+ * After:  import_manifest.c
  */
-#include "spoolctl.h"
-
-#include <sys/stat.h>
+#include "export.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,156 +18,176 @@
 #include "body.h"
 #include "mem.h"
 
-#define MANIFEST "manifest.jsonl"
-#define PART     "manifest.part"
+static const struct export_format *const formats[] = {
+    &export_eml,
+    &export_maildir,
+    &export_mbox,
+};
 
 static struct {
+    const struct export_format *format;
+    enum ctl_output output;
     const char *path;
-    int dir;
-    FILE *manifest;
-    json_t *row; /* of the message whose content is coming */
-    char name[64];
-    int fd;
+    int manifest;
+    json_t *row; /* of the message under way */
     struct body_digest *digest;
-    unsigned long long messages;
-} export = {.dir = -1, .fd = -1};
+    uint64_t messages;
+    uint64_t bytes;
+    uint64_t failed;
+} export = {.manifest = -1};
 
-/* The disk is full, or gone: what was asked for cannot be had. */
-static void __attribute__((noreturn)) export_give_up(const char *name)
+int
+export_write(int fd, struct view bytes)
 {
-    complain("%s/%s: %s (there is no %s: the export is not whole)", export.path,
-             name, strerror(errno), MANIFEST);
+    while (bytes.len > 0) {
+        ssize_t n = write(fd, bytes.data, bytes.len);
+
+        if (n < 0 && errno != EINTR)
+            return -1;
+        bytes = view_skip(bytes, n > 0 ? (size_t)n : 0);
+    }
+    return 0;
+}
+
+/* The daemon need not go on when the files cannot be written. */
+static void
+must(int rc)
+{
+    if (rc == 0)
+        return;
+    complain("%s: %s: what is there is not all", export.path, strerror(errno));
     exit(CTL_EXIT_REFUSED);
 }
 
 static int
 export_begin(const struct request *request, struct why *why)
 {
-    int fd;
+    const char *name = request->options[CTL_OPTION_FORMAT];
 
+    export.output = request->output;
     export.path = request->options[CTL_OPTION_TO];
-    if (export.path == NULL)
-        return why_text(why, "say where to: --to PATH");
-    if (mkdir(export.path, 0700) != 0 && errno != EEXIST)
-        return why_text(why, "%s: %s", export.path, strerror(errno));
-    export.dir = open(export.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (export.dir < 0)
-        return why_text(why, "%s: %s", export.path, strerror(errno));
-    if (faccessat(export.dir, MANIFEST, F_OK, 0) == 0)
-        return why_text(why, "%s: there is an export already", export.path);
-    fd = openat(export.dir, PART, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                0600);
-    if (fd < 0 || (export.manifest = fdopen(fd, "w")) == NULL)
-        return why_text(why, "%s/%s: %s", export.path, PART, strerror(errno));
-    return 0;
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+        if (strcmp(name != NULL ? name : "eml", formats[i]->name) == 0)
+            export.format = formats[i];
+    if (export.format == NULL)
+        return why_text(why, "there is no format \"%s\": eml, maildir or mbox",
+                        name);
+    export.manifest = export.format->open(export.path, why);
+    return export.manifest >= 0 ? 0 : -1;
 }
 
-static void
-export_start(const json_t *row)
-{
-    export.row = json_deep_copy(row);
-    snprintf(export.name, sizeof(export.name), "%.40s.eml",
-             member_text(row, "id"));
-    export.fd =
-        openat(export.dir, export.name,
-               O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (export.fd < 0)
-        export_give_up(export.name);
-    export.digest = body_digest_new();
-}
+/* --- one message ---------------------------------------------------------- */
 
 static void
-export_raw(struct view bytes)
+add_digest(json_t *row)
 {
-    if (export.fd < 0)
-        return;
-    body_digest_add(export.digest, bytes);
-    while (bytes.len > 0) {
-        ssize_t n = write(export.fd, bytes.data, bytes.len);
+    char digest[BODY_DIGEST_LEN];
+    char text[2 * BODY_DIGEST_LEN + 1];
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            export_give_up(export.name);
-        bytes = view_skip(bytes, (size_t)n);
-    }
-}
-
-static void
-export_end_message(const json_t *row)
-{
-    const char *error = member_text(row, "error");
-    char digest[BODY_DIGEST_LEN], hex[2 * BODY_DIGEST_LEN + 1];
-
-    if (export.fd < 0)
-        return;
     body_digest_end(&export.digest, digest);
     for (size_t i = 0; i < sizeof(digest); i++)
-        snprintf(hex + 2 * i, 3, "%02x", (unsigned char)digest[i]);
-    if (fsync(export.fd) != 0)
-        export_give_up(export.name);
-    close(export.fd);
-    export.fd = -1;
-    if (*error != '\0') {
-        complain("%s: %s", member_text(export.row, "id"), error);
-        unlinkat(export.dir, export.name, 0);
+        snprintf(text + 2 * i, 3, "%02x", (unsigned char)digest[i]);
+    json_object_set_new(row, "blake2b", json_string(text));
+}
+
+static void
+write_line(const json_t *row)
+{
+    char *text = json_dumps(row, JSON_COMPACT);
+
+    must(export_write(export.manifest, view_of(text)));
+    must(export_write(export.manifest, VIEW("\n")));
+    free(text);
+}
+
+static void
+message_end(const char *error)
+{
+    const char *id = member_text(export.row, "id");
+
+    if (error[0] != '\0') {
+        complain("%s: %s", id, error);
+        export.failed++;
+        must(export.format->drop());
     } else {
-        json_object_set_new(export.row, "file", json_string(export.name));
-        json_object_set_new(export.row, "blake2b", json_string(hex));
-        if (json_dumpf(export.row, export.manifest, JSON_COMPACT) != 0 ||
-            fputc('\n', export.manifest) == EOF)
-            export_give_up(PART);
+        must(export.format->end(export.row));
+        add_digest(export.row);
+        write_line(export.row);
         export.messages++;
+        export.bytes += member_num(export.row, "size");
     }
     json_decref(export.row);
     export.row = NULL;
 }
 
+/* The row of a message, or the one that ends it. */
 static void
 export_row(const json_t *row)
 {
-    if (json_object_get(row, "end") != NULL)
-        export_end_message(row);
-    else
-        export_start(row);
-}
+    char digest[BODY_DIGEST_LEN];
 
-/* What could be read is exported, and the manifest says what that is; only
- * when the daemon went away it is not whole. */
-static int
-export_finish(bool whole, struct why *why)
-{
-    (void)whole;
-    if (export.fd >= 0)
-        return why_text(why,
-                        "%s: the daemon went away: the export is not "
-                        "whole",
-                        export.path);
-    if (fflush(export.manifest) != 0 || fsync(fileno(export.manifest)) != 0 ||
-        renameat(export.dir, PART, export.dir, MANIFEST) != 0 ||
-        fsync(export.dir) != 0)
-        return why_text(why, "%s/%s: %s", export.path, MANIFEST,
-                        strerror(errno));
-    fclose(export.manifest);
-    close(export.dir);
-    return 0;
+    if (json_object_get(row, "end") != NULL && export.row != NULL) {
+        message_end(member_text(row, "error"));
+        return;
+    }
+    export.row = json_deep_copy(row);
+    if (export.digest != NULL)
+        body_digest_end(&export.digest, digest);
+    export.digest = body_digest_new();
+    must(export.format->begin(member_text(row, "id"), row));
 }
 
 static void
-export_end(const json_t *done, bool whole)
+export_raw(struct view bytes)
 {
-    char text[MEMBER_TEXT_MAX];
+    body_digest_add(export.digest, bytes);
+    must(export.format->write(bytes));
+}
 
-    (void)done;
-    (void)whole;
-    printf("%s exported to %s\n",
-           member_count(export.messages, "message", text), export.path);
+/* --- the end -------------------------------------------------------------- */
+
+static void
+print_summary(void)
+{
+    char count[MEMBER_TEXT_MAX], size[MEMBER_TEXT_MAX];
+
+    if (export.output != OUTPUT_TEXT) {
+        json_t *row = json_pack(
+            "{s:I, s:I, s:I, s:s}", "messages", (json_int_t) export.messages,
+            "bytes", (json_int_t) export.bytes, "failed",
+            (json_int_t) export.failed, "path", export.path);
+
+        json_dumpf(row, stdout,
+                   export.output == OUTPUT_JSON ? JSON_INDENT(2)
+                                                : JSON_COMPACT);
+        printf("\n");
+        json_decref(row);
+        return;
+    }
+    printf("%s, %s: %s\n", member_count(export.messages, "message", count),
+           member_size(export.bytes, size), export.path);
+}
+
+static int
+export_finish(bool whole, struct why *why)
+{
+    int rc = 0;
+
+    (void)whole; /* what could be read is to stay */
+    if (export.row != NULL)
+        export.format->drop();
+    if (fsync(export.manifest) != 0 || export.format->sync() != 0)
+        rc = why_text(why, "%s: %s", export.path, strerror(errno));
+    else
+        print_summary();
+    json_decref(export.row);
+    return rc;
 }
 
 const struct show show_export = {
     .begin = export_begin,
-    .file_row = export_row,
+    .row = export_row,
     .raw = export_raw,
-    .end = export_end,
     .finish = export_finish,
+    .keeps_rows = true,
 };

@@ -1,207 +1,246 @@
 /* SPDX-License-Identifier: ISC */
-#include "import_postfix.h"
+/*
+ * import from the queue of a Postfix that is stopped: what is in active,
+ * incoming and deferred goes on, what is in hold stays on hold. Recipients
+ * that had their mail are left out. Bounces and delay notices it has in mind
+ * are not taken along, nor is the time messages have spent in its queue: that
+ * was on another clock.
+ */
+#include "import.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <sys/stat.h>
 
-#include "mem.h"
-#include "num.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
 
-struct parse {
-    struct view file;
-    size_t at;
-    unsigned jumps;
-    bool in_content;
-    bool ended;
-    struct postfix_message *out;
-    struct why *why;
+#include "postfix_queue.h"
+
+#define DEPTH_MAX 18 /* of hashed directories: one letter each */
+
+static const struct queue {
+    const char *name;
+    const char *state;
+} queues[] = {
+    {"active", "ready"},
+    {"incoming", "ready"},
+    {"deferred", "later"},
+    {"hold", "on-hold"},
 };
 
-/* The next record. -1: the file ends within it. */
+/* --- one file ------------------------------------------------------------- */
+
+struct file {
+    const char *state; /* of its open deliveries */
+    const char *path;
+    const char *name; /* the queue id */
+    int fd;
+    struct stat st;
+    struct postfix_reader reader;
+    struct postfix_envelope envelope;
+};
+
+static int64_t
+read_at(void *arg, uint64_t at, char *to, size_t len)
+{
+    const struct file *file = arg;
+    ssize_t n;
+
+    do
+        n = pread(file->fd, to, len, (off_t)at);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
 static int
-take_record(struct parse *p, char *type, struct view *data)
+read_content(void *arg, struct buf *out, struct why *why)
 {
-    size_t at = p->at, len = 0;
-    unsigned shift = 0;
-    unsigned char byte;
+    struct file *file = arg;
+    enum got got = postfix_content_next(&file->reader, out, why);
 
-    if (at >= p->file.len)
-        return why_text(p->why, "it ends without its end record");
-    *type = p->file.data[at++];
-    do {
-        if (at >= p->file.len || shift > 28)
-            return why_text(p->why, "a record of no sensible length");
-        byte = (unsigned char)p->file.data[at++];
-        len |= (size_t)(byte & 0x7f) << shift;
-        shift += 7;
-    } while ((byte & 0x80) != 0);
-    if (len > p->file.len - at)
-        return why_text(p->why, "it ends within a record");
-    *data = (struct view){p->file.data + at, len};
-    p->at = at + len;
-    return 0;
+    if (got != GOT_ONE && got != GOT_MORE)
+        return -1;
+    return got == GOT_MORE;
 }
 
-static struct view
-trimmed(struct view text)
+/* Its queue manager sets the time of the next try as the file's. */
+static json_t *
+recipients(const struct file *file)
 {
-    while (text.len > 0 && text.data[0] == ' ')
-        text = view_skip(text, 1);
-    while (text.len > 0 &&
-           (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\0'))
-        text.len--;
-    return text;
+    struct view rest = buf_view(&file->envelope.recipients);
+    json_t *list = json_array();
+
+    while (rest.len > 0) {
+        struct view address = {rest.data, strlen(rest.data)};
+        json_t *text = import_json_text(address);
+
+        if (text == NULL) {
+            json_decref(list);
+            return NULL;
+        }
+        json_array_append_new(list,
+                              json_pack("{s:o, s:s, s:I}", "address", text,
+                                        "state", file->state, "next_ms",
+                                        (json_int_t)file->st.st_mtime * 1000));
+        rest = view_skip(rest, address.len + 1);
+    }
+    return list;
 }
 
-/* "seconds" or "seconds microseconds" */
+/* What is only told may be lost for not being UTF-8. */
 static void
-take_time(struct parse *p, struct view data)
+set_told(json_t *message, const char *name, const struct buf *text)
 {
-    uint64_t seconds;
-    size_t len = 0;
+    json_t *json = import_json_text(buf_view(text));
 
-    data = trimmed(data);
-    while (len < data.len && data.data[len] != ' ')
-        len++;
-    if (num_parse((struct view){data.data, len}, 0, UINT64_C(1) << 40, &seconds,
-                  NULL) == 0)
-        p->out->arrived_ms = seconds * 1000;
+    if (json != NULL)
+        json_object_set_new(message, name, json);
 }
 
-static bool
-attribute(struct view data, const char *name, struct view *value)
+static json_t *
+describe(const struct file *file, struct why *why)
 {
-    size_t len = strlen(name);
+    const struct postfix_envelope *envelope = &file->envelope;
+    json_t *message = json_object();
+    json_t *list = recipients(file);
+    json_t *sender = import_json_text(buf_view(&envelope->sender));
 
-    if (data.len <= len || memcmp(data.data, name, len) != 0 ||
-        data.data[len] != '=')
-        return false;
-    *value = view_skip(data, len + 1);
-    return true;
+    json_object_set_new(message, "source",
+                        import_json_text(view_of(file->path)));
+    json_object_set_new(message, "key", json_string(file->name));
+    json_object_set_new(message, "arrived_ms",
+                        json_integer((json_int_t)envelope->arrived_ms));
+    set_told(message, "client", &envelope->client);
+    set_told(message, "helo", &envelope->helo);
+    set_told(message, "protocol", &envelope->protocol);
+    if (list != NULL && sender != NULL) {
+        json_object_set_new(message, "recipients", list);
+        json_object_set_new(message, "sender", sender);
+        return message;
+    }
+    json_decref(list);
+    json_decref(sender);
+    json_decref(message);
+    why_text(why, "an address in it is not UTF-8");
+    return NULL;
 }
 
-static void
-take_attribute(struct parse *p, struct view data)
+/* Postfix makes a file executable when it is whole. */
+static int
+check_file(struct file *file, struct why *why)
 {
-    struct postfix_message *out = p->out;
-    struct view value;
-
-    if (attribute(data, "client_address", &value))
-        out->client = value;
-    else if (attribute(data, "helo_name", &value))
-        out->helo = value;
-    else if (attribute(data, "protocol_name", &value))
-        out->protocol = value;
-    else if (attribute(data, "encoding", &value))
-        out->is_8bit = view_equal(value, VIEW("8bit"));
-    else if (attribute(data, "smtputf8", &value))
-        out->is_utf8 = true;
+    if (fstat(file->fd, &file->st) != 0)
+        return why_text(why, "%s", strerror(errno));
+    if ((file->st.st_mode & S_IXUSR) == 0)
+        return why_text(why, "Postfix has not taken it yet: it is not whole");
+    postfix_reader_init(&file->reader, read_at, file,
+                        (uint64_t)file->st.st_size);
+    return postfix_envelope_read(&file->reader, &file->envelope, why);
 }
 
 static int
-add_recipient(struct parse *p, struct view address)
+send_envelope(struct file *file)
 {
-    struct postfix_message *out = p->out;
+    struct why why;
+    json_t *message;
 
-    if (address.len == 0 || memchr(address.data, '\0', address.len) != NULL)
-        return why_text(p->why, "a recipient that is none");
-    if (out->n_recipients == POSTFIX_RECIPIENTS_MAX)
-        return why_text(p->why, "more than %d recipients",
-                        POSTFIX_RECIPIENTS_MAX);
-    if ((out->n_recipients & (out->n_recipients - 1)) == 0)
-        out->recipients = mem_grow(out->recipients, 2 * out->n_recipients + 1,
-                                   sizeof(*out->recipients));
-    out->recipients[out->n_recipients++] = address;
-    return 0;
-}
-
-/* Where the file goes on; 0: nowhere, the record is room for one. */
-static int
-take_pointer(struct parse *p, struct view data)
-{
-    uint64_t to;
-
-    data = trimmed(data);
-    if (num_parse(data, 0, UINT64_MAX, &to, NULL) != 0)
-        return why_text(p->why, "a pointer that is none");
-    if (to == 0)
-        return 0;
-    if (to >= p->file.len || ++p->jumps > POSTFIX_JUMPS_MAX)
-        return why_text(p->why, "a pointer that leads nowhere");
-    p->at = (size_t)to;
-    return 0;
-}
-
-static int
-take_content(struct parse *p, char type, struct view data)
-{
-    struct buf *content = &p->out->content;
-
-    if (content->len + data.len > POSTFIX_CONTENT_MAX)
-        return why_text(p->why, "content that is too long");
-    buf_add_view(content, data);
-    if (type == 'N')
-        buf_add_text(content, "\r\n");
-    return 0;
-}
-
-/* One record; types that say nothing here are passed over. */
-static int
-take(struct parse *p, char type, struct view data)
-{
-    switch (type) {
-    case 'M':
-        p->in_content = true;
-        return 0;
-    case 'X':
-        p->in_content = false;
-        return 0;
-    case 'E':
-        p->ended = true;
-        return 0;
-    case 'N':
-    case 'L':
-        return p->in_content ? take_content(p, type, data) : 0;
-    case 'p':
-        return take_pointer(p, data);
-    case 'S':
-        p->out->sender = data;
-        return 0;
-    case 'R':
-        return add_recipient(p, data);
-    case 'T':
-        take_time(p, data);
-        return 0;
-    case 'A':
-        take_attribute(p, data);
-        return 0;
-    default: /* D among them: a recipient who has it already */
+    if (check_file(file, &why) != 0) {
+        import_failed(file->path, "%s", why.text);
         return 0;
     }
+    if (file->envelope.n_recipients == 0)
+        return 0; /* all had it: Postfix would remove it */
+    message = describe(file, &why);
+    if (message == NULL) {
+        import_failed(file->path, "%s", why.text);
+        return 0;
+    }
+    postfix_content_begin(&file->reader, &file->envelope);
+    return import_send(message, file->envelope.size, read_content, file);
+}
+
+static int
+send_file(int directory, const char *name, const char *path, const char *state)
+{
+    struct file file = {.state = state, .path = path, .name = name};
+    struct why why;
+    uint64_t size;
+    int rc = 0;
+
+    file.fd = import_open(directory, name, &size, &why);
+    if (file.fd < 0) {
+        import_failed(path, "%s", why.text);
+        return 0;
+    }
+    rc = send_envelope(&file);
+    postfix_reader_free(&file.reader);
+    postfix_envelope_free(&file.envelope);
+    close(file.fd);
+    return rc;
+}
+
+/* --- directories ---------------------------------------------------------- */
+
+static int send_directory(const char *path, const char *state, int depth);
+
+static int
+send_entry(DIR *directory, const char *path, const struct dirent *entry,
+           const char *state, int depth)
+{
+    struct buf whole = {0};
+    struct stat st;
+    int rc = 0;
+
+    buf_addf(&whole, "%s/%s", path, entry->d_name);
+    buf_add_byte(&whole, '\0');
+    if (fstatat(dirfd(directory), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        import_failed(whole.data, "%s", strerror(errno));
+    else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+        rc = send_directory(whole.data, state, depth + 1);
+    else if (postfix_is_queue_id(view_of(entry->d_name)))
+        rc = send_file(dirfd(directory), entry->d_name, whole.data, state);
+    buf_free(&whole);
+    return rc;
+}
+
+static int
+send_directory(const char *path, const char *state, int depth)
+{
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    int rc = 0;
+
+    if (directory == NULL) {
+        import_failed(path, "%s", strerror(errno));
+        return 0;
+    }
+    while (rc == 0 && (entry = readdir(directory)) != NULL)
+        if (entry->d_name[0] != '.')
+            rc = send_entry(directory, path, entry, state, depth);
+    closedir(directory);
+    return rc;
 }
 
 int
-postfix_parse(struct view file, struct postfix_message *out, struct why *why)
+import_postfix(const char *path)
 {
-    struct parse p = {.file = file, .out = out, .why = why};
-    struct view data = {NULL, 0};
-    char type = '\0';
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    int rc = 0;
 
-    *out = (struct postfix_message){.arrived_ms = 0};
-    while (!p.ended)
-        if (take_record(&p, &type, &data) != 0 || take(&p, type, data) != 0)
-            return -1;
-    if (out->n_recipients == 0)
-        return why_text(why, "nobody is left to deliver it to");
-    if (out->content.len == 0)
-        return why_text(why, "it has no content");
-    return 0;
-}
+    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
+        if (strcmp(name, queues[i].name) == 0)
+            return send_directory(path, queues[i].state, 0);
+    for (size_t i = 0; rc == 0 && i < sizeof(queues) / sizeof(queues[0]); i++) {
+        struct buf part = {0};
 
-void
-postfix_free(struct postfix_message *message)
-{
-    free(message->recipients);
-    buf_free(&message->content);
-    *message = (struct postfix_message){.arrived_ms = 0};
+        buf_addf(&part, "%s/%s", path, queues[i].name);
+        buf_add_byte(&part, '\0');
+        if (access(part.data, F_OK) == 0)
+            rc = send_directory(part.data, queues[i].state, 0);
+        buf_free(&part);
+    }
+    return rc;
 }

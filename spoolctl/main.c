@@ -167,13 +167,11 @@ show_answer(const struct request *request, const struct answer *answer,
     const struct show *show = shows[request->command];
     bool text = request->output == OUTPUT_TEXT;
 
-    if (answer->kind == ANSWER_ROW && show->file_row != NULL)
-        show->file_row(answer->row);
     if (answer->kind == ANSWER_RAW && !text && show->begin == NULL)
         json_content_add(answer->bytes);
     else if (answer->kind == ANSWER_RAW && show->raw != NULL)
         show->raw(answer->bytes);
-    else if (answer->kind == ANSWER_ROW && !text)
+    else if (answer->kind == ANSWER_ROW && !text && !show->keeps_rows)
         print_row_json(request, answer->row, n_rows);
     else if (answer->kind == ANSWER_ROW && show->row != NULL)
         show->row(answer->row);
@@ -217,31 +215,38 @@ begin_file(const struct request *request)
     return CTL_EXIT_REFUSED;
 }
 
-/* A daemon that would not have all of it has said why: that is read next. */
-static int
-send_rest(struct talk *talk, const struct request *request, struct why *why)
-{
-    const struct show *show = shows[request->command];
+struct shown {
+    const struct request *request;
+    size_t n_rows;
+};
 
-    return show->send != NULL ? show->send(talk, request, why) : 0;
+static void
+show_one(void *arg, const struct answer *answer)
+{
+    struct shown *shown = arg;
+
+    show_answer(shown->request, answer, shown->n_rows);
+    if (answer->kind == ANSWER_ROW)
+        shown->n_rows++;
 }
 
 /* Exit status. */
 static int
 show_all(struct talk *talk, const struct request *request)
 {
+    const struct show *show = shows[request->command];
+    struct shown shown = {.request = request};
     struct answer answer = {0};
     struct why why;
-    size_t n_rows = 0;
-    int rc;
+    int rc = 0;
 
-    while ((rc = talk_next(talk, &answer, &why)) == 0 &&
-           answer.kind != ANSWER_DONE) {
-        show_answer(request, &answer, n_rows);
-        if (answer.kind == ANSWER_ROW)
-            n_rows++;
-    }
-    show_end(request, &answer, n_rows);
+    talk_on_answer(talk, show_one, &shown);
+    if (show->feed != NULL)
+        rc = show->feed(talk, &why) < 0 ? -1 : 0;
+    while (rc == 0 && (rc = talk_next(talk, &answer, &why)) == 0 &&
+           answer.kind != ANSWER_DONE)
+        show_one(&shown, &answer);
+    show_end(request, &answer, shown.n_rows);
     if (rc != 0) {
         complain("%s", why.text);
         finish_file(request, CTL_EXIT_AWAY);
@@ -265,15 +270,8 @@ ask_at(const char *path, const struct request *request)
     }
     if (talk_send(talk, request, &why) != 0)
         complain("%s", why.text);
-    else if ((status = begin_file(request)) == CTL_EXIT_DONE) {
-        int rc = send_rest(talk, request, &why);
-
+    else if ((status = begin_file(request)) == CTL_EXIT_DONE)
         status = show_all(talk, request);
-        if (rc != 0 && (status == CTL_EXIT_DONE || status == CTL_EXIT_AWAY))
-            complain("%s", why.text);
-        if (rc != 0 && status == CTL_EXIT_DONE)
-            status = CTL_EXIT_REFUSED;
-    }
     talk_close(&talk);
     return status;
 }

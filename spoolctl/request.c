@@ -217,9 +217,27 @@ check_follow(const struct request *request, struct why *why)
     return 0;
 }
 
+/* An option that stands among the arguments without a bracket is needed. */
+static bool
+is_needed(enum ctl_command command, enum ctl_option option)
+{
+    const char *arguments = ctl_row(command)->arguments;
+    const char *found = strstr(arguments, ctl_option_row(option)->name);
+
+    return ctl_has_option(command, option) && found != NULL &&
+           (found == arguments || found[-1] != '[');
+}
+
 static int
 check_options(const struct request *request, struct why *why)
 {
+    for (int o = 0; o < CTL_OPTION_COUNT; o++)
+        if (request->options[o] == NULL &&
+            is_needed(request->command, (enum ctl_option)o))
+            return why_text(why, "%s %s: %s must be given",
+                            ctl_row(request->command)->words,
+                            ctl_row(request->command)->arguments,
+                            ctl_option_row((enum ctl_option)o)->name);
     for (int o = 0; o < CTL_OPTION_COUNT; o++)
         if (request->options[o] != NULL &&
             !ctl_has_option(request->command, (enum ctl_option)o))

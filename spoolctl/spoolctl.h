@@ -75,12 +75,20 @@ struct answer {
 struct talk *talk_open(const char *path, struct why *why);
 int talk_send(struct talk *talk, const struct request *request,
               struct why *why);
-/* Sends bytes that follow the request. Answers that are here already are taken
- * in meanwhile, so that neither side waits for the other. */
-int talk_put(struct talk *talk, struct view bytes, struct why *why);
 /* Waits for the next piece. -1: the daemon is gone or makes no sense. */
 int talk_next(struct talk *talk, struct answer *answer, struct why *why);
 void talk_close(struct talk **talk);
+
+/* What follows a request (import). Answers that come meanwhile go to fn;
+ * talk_tell gives it a row of our own. */
+typedef void talk_answer_fn(void *arg, const struct answer *answer);
+void talk_on_answer(struct talk *talk, talk_answer_fn *fn, void *arg);
+void talk_tell(struct talk *talk, json_t *row);
+/* 0: sent, or kept to be sent with what follows; 1: the daemon has ended it
+ * and nothing more is of use, talk_next has why; -1: the daemon is gone. */
+int talk_push(struct talk *talk, struct view bytes, struct why *why);
+/* Nothing follows any more. */
+int talk_push_end(struct talk *talk, struct why *why);
 
 /* --- show_*.c ------------------------------------------------------------- */
 
@@ -95,11 +103,10 @@ struct show {
      * elsewhere. -1 and a reason. */
     int (*begin)(const struct request *request, struct why *why);
     int (*finish)(bool whole, struct why *why);
-    /* Rows that go to files; with --json they are printed as well. */
-    void (*file_row)(const json_t *row);
-    /* What follows the request (spoold/control.h). */
-    int (*send)(struct talk *talk, const struct request *request,
-                struct why *why);
+    /* The rows go to files as well, whatever the output is. */
+    bool keeps_rows;
+    /* Pushes what follows the request. As talk_push answers. */
+    int (*feed)(struct talk *talk, struct why *why);
 };
 
 /* Commands, as ctl_table.h names them: show_NAME for those the daemon

@@ -2,7 +2,8 @@
 /*
  * The client's side of the protocol in spoold/control.h: one request, then
  * rows, bytes and the end, read as they come. Memory is that of the longest
- * single piece.
+ * single piece. What follows a request is pushed while answers are read: the
+ * daemon stops reading while its answers wait.
  */
 #include "spoolctl.h"
 
@@ -17,6 +18,7 @@
 #include "mem.h"
 
 #define READ_BYTES (64 * 1024)
+#define PUSH_BYTES (64 * 1024)
 
 struct talk {
     int fd;
@@ -24,6 +26,12 @@ struct talk {
     size_t taken; /* of in */
     size_t raw;   /* bytes of content still to come */
     json_t *line; /* of the last answer */
+
+    struct buf out; /* pushed, not sent */
+    talk_answer_fn *on_answer;
+    void *arg;
+    bool ended; /* the end came while something was pushed: */
+    struct answer end;
 };
 
 static int
@@ -152,28 +160,6 @@ talk_fill(struct talk *talk, struct why *why)
     return 0;
 }
 
-int
-talk_put(struct talk *talk, struct view bytes, struct why *why)
-{
-    while (bytes.len > 0) {
-        struct pollfd ready = {.fd = talk->fd, .events = POLLIN | POLLOUT};
-        ssize_t n;
-
-        if (poll(&ready, 1, -1) < 0 && errno != EINTR)
-            return why_text(why, "poll: %s", strerror(errno));
-        if ((ready.revents & (POLLIN | POLLHUP)) != 0 &&
-            talk_fill(talk, why) != 0)
-            return -1;
-        if ((ready.revents & POLLOUT) == 0)
-            continue;
-        n = send(talk->fd, bytes.data, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno != EINTR && errno != EAGAIN)
-            return why_text(why, "the daemon went away: %s", strerror(errno));
-        bytes = view_skip(bytes, n > 0 ? (size_t)n : 0);
-    }
-    return 0;
-}
-
 static struct view
 talk_rest(const struct talk *talk)
 {
@@ -229,6 +215,10 @@ talk_next(struct talk *talk, struct answer *answer, struct why *why)
     json_t *member;
 
     *answer = (struct answer){0};
+    if (talk->ended) {
+        *answer = talk->end;
+        return 0;
+    }
     if (talk->raw > 0)
         return talk_raw(talk, answer, why);
     if (talk_line(talk, &line, why) != 0)
@@ -254,6 +244,85 @@ talk_next(struct talk *talk, struct answer *answer, struct why *why)
     return 0;
 }
 
+/* --- what follows the request -------------------------------------------- */
+
+void
+talk_on_answer(struct talk *talk, talk_answer_fn *fn, void *arg)
+{
+    talk->on_answer = fn;
+    talk->arg = arg;
+}
+
+void
+talk_tell(struct talk *talk, json_t *row)
+{
+    struct answer answer = {.kind = ANSWER_ROW, .row = row};
+
+    talk->on_answer(talk->arg, &answer);
+}
+
+/* Answers that are there whole. 1: the end is among them. */
+static int
+talk_answers(struct talk *talk, struct why *why)
+{
+    for (;;) {
+        struct view rest = talk_rest(talk);
+        struct answer answer;
+
+        if (rest.len == 0 || memchr(rest.data, '\n', rest.len) == NULL)
+            return 0;
+        if (talk_next(talk, &answer, why) != 0)
+            return -1;
+        if (answer.kind == ANSWER_DONE) {
+            talk->ended = true;
+            talk->end = answer;
+            return 1;
+        }
+        talk->on_answer(talk->arg, &answer);
+    }
+}
+
+static int
+talk_flush(struct talk *talk, struct why *why)
+{
+    size_t sent = 0;
+    int rc = 0;
+
+    while (rc == 0 && sent < talk->out.len) {
+        struct pollfd poll_fd = {talk->fd, POLLIN | POLLOUT, 0};
+        ssize_t n;
+
+        if (poll(&poll_fd, 1, -1) < 0)
+            continue; /* EINTR: nothing else can be wrong with it */
+        if (poll_fd.revents & ~POLLOUT) {
+            rc = talk_fill(talk, why) != 0 ? -1 : talk_answers(talk, why);
+            continue;
+        }
+        n = send(talk->fd, talk->out.data + sent, talk->out.len - sent,
+                 MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent += n > 0 ? (size_t)n : 0;
+    }
+    buf_reset(&talk->out);
+    return rc;
+}
+
+int
+talk_push(struct talk *talk, struct view bytes, struct why *why)
+{
+    if (talk->ended)
+        return 1;
+    buf_add_view(&talk->out, bytes);
+    return talk->out.len >= PUSH_BYTES ? talk_flush(talk, why) : 0;
+}
+
+int
+talk_push_end(struct talk *talk, struct why *why)
+{
+    int rc = talk_push(talk, VIEW("{\"end\":true}\n"), why);
+
+    return rc == 0 ? talk_flush(talk, why) : rc;
+}
+
 void
 talk_close(struct talk **talk)
 {
@@ -262,6 +331,7 @@ talk_close(struct talk **talk)
     close((*talk)->fd);
     json_decref((*talk)->line);
     buf_free(&(*talk)->in);
+    buf_free(&(*talk)->out);
     free(*talk);
     *talk = NULL;
 }

@@ -5,8 +5,9 @@
  * elsewhere: state, attempts, and how much of hold-for is used up.
  *
  * Before: control_client.c
- * After:  replay_content.c (FETCH)
+ * After:  replay_content.c (FETCH), spoolctl/export.c
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "control.h"
@@ -17,6 +18,7 @@
 struct export
 {
     struct control_walk walk;
+    json_t *reach;            /* of the targets by name: reachable time */
     struct proto_fetch fetch; /* the piece under way */
     uint64_t messages;
     uint64_t failed;
@@ -30,46 +32,29 @@ export_free(void *work)
     struct export *export = work;
 
     control_walk_end(&export->walk);
+    json_decref(export->reach);
     free(export);
 }
 
-/* --- the row ----------------------------------------------------------------
- */
+/* --- the row ------------------------------------------------------------- */
 
-/* Of the time it may be held: used up before, and since it came here. */
+/* Of the time it may be held: used up before it came here, and since. The
+ * clock stands still for what is on hold. */
 static uint64_t
-spent_ms(struct db *db, const struct delivery *delivery)
+spent_ms(const struct export *export, const struct delivery *delivery)
 {
-    struct target_health health;
-    struct buf memory = {0};
-    char before[DB_TARGET_MAX + 1];
-    uint64_t spent = delivery->spent_ms;
-    size_t len = delivery->target.len;
+    char name[DB_TARGET_MAX + 1];
+    const json_t *reach;
+    uint64_t reach_ms;
 
-    /* The row with this name is the first behind one that ends a bit
-     * earlier. */
-    if (len == 0 || len > DB_TARGET_MAX)
-        return spent;
-    memcpy(before, delivery->target.data, len);
-    before[len - 1]--;
-    before[len] = '\0';
-    for (const char *after = before;
-         db_read_health_after(db, after, &health, &memory, NULL) == 1;) {
-        if (view_equal(health.name, delivery->target)) {
-            if (health.reach_ms > delivery->reach_ms)
-                spent += health.reach_ms - delivery->reach_ms;
-            break;
-        }
-        if (health.name.len > DB_TARGET_MAX ||
-            memcmp(health.name.data, delivery->target.data,
-                   health.name.len < len ? health.name.len : len) > 0)
-            break;
-        memcpy(before, health.name.data, health.name.len);
-        before[health.name.len] = '\0';
-        after = before;
-    }
-    buf_free(&memory);
-    return spent;
+    snprintf(name, sizeof(name), "%.*s", (int)delivery->target.len,
+             delivery->target.data);
+    reach = json_object_get(export->reach, name);
+    reach_ms = (uint64_t)json_integer_value(reach);
+    if (reach == NULL || delivery->state == DELIVERY_HELD ||
+        reach_ms < delivery->reach_ms)
+        return delivery->spent_ms;
+    return delivery->spent_ms + reach_ms - delivery->reach_ms;
 }
 
 /* What XCLIENT and DSN parameters are made of. */
@@ -85,7 +70,7 @@ set_connection(json_t *row, const struct message *message)
 }
 
 static json_t *
-export_row(struct db *db, const struct db_message *message)
+export_row(const struct export *export, const struct db_message *message)
 {
     json_t *row = control_json_message(message);
     json_t *recipients = json_object_get(row, "recipients");
@@ -99,8 +84,9 @@ export_row(struct db *db, const struct db_message *message)
         const struct delivery *delivery = &message->deliveries[i].delivery;
         json_t *one = json_array_get(recipients, i);
 
-        json_object_set_new(one, "spent_ms",
-                            json_integer((json_int_t)spent_ms(db, delivery)));
+        json_object_set_new(
+            one, "spent_ms",
+            json_integer((json_int_t)spent_ms(export, delivery)));
         json_object_set_new(one, "next_ms",
                             json_integer((json_int_t)delivery->next_ms));
         json_object_set_new(one, "notify",
@@ -110,8 +96,7 @@ export_row(struct db *db, const struct db_message *message)
     return row;
 }
 
-/* --- the content
- * -------------------------------------------------------------- */
+/* --- the content --------------------------------------------------------- */
 
 static void
 export_end_message(struct control_client *client, const char *error)
@@ -170,8 +155,7 @@ export_piece(struct control_client *client)
                 CONTROL_ANSWER_MS, export_on_piece);
 }
 
-/* --- all of them
- * ----------------------------------------------------------------- */
+/* --- all of them --------------------------------------------------------- */
 
 static void
 export_finish(struct control_client *client)
@@ -209,16 +193,43 @@ export_next(struct control_client *client)
         control_continue(client, export_next);
     } else {
         export->fetch = (struct proto_fetch){.id = message.id};
-        control_row(client, export_row(db, &message));
+        control_row(client, export_row(export, &message));
         db_message_free(&message);
         control_continue(client, export_piece);
     }
+}
+
+/* The clocks of the targets as they are now; the store's rows are older. */
+static void
+export_on_targets(struct control_client *client, struct peer_message *answer,
+                  const struct why *why)
+{
+    struct export *export = client->work;
+    const struct proto_targets *targets;
+
+    if (answer == NULL) {
+        control_fail(client, "%s", why->text);
+        return;
+    }
+    targets = answer->payload;
+    for (size_t i = 0; i < targets->targets.count; i++) {
+        const struct proto_target_now *target =
+            (const struct proto_target_now *)targets->targets.items + i;
+        char name[DB_TARGET_MAX + 1];
+
+        snprintf(name, sizeof(name), "%.*s", (int)target->name.len,
+                 target->name.data);
+        json_object_set_new(export->reach, name,
+                            json_integer((json_int_t)target->reach_ms));
+    }
+    export_next(client);
 }
 
 void
 control_export(struct control_client *client)
 {
     struct export *export = mem_alloc(sizeof(*export));
+    struct proto_none none = {0};
     struct why why;
 
     if (control_walk_begin(&export->walk, client, &why) != 0) {
@@ -226,7 +237,9 @@ control_export(struct control_client *client)
         control_refuse(client, "%s", why.text);
         return;
     }
+    export->reach = json_object();
     client->work = export;
     client->work_free = export_free;
-    export_next(client);
+    control_ask(client, ROLE_REPLAY, PROTO_TARGETS, &none, CONTROL_ANSWER_MS,
+                export_on_targets);
 }

@@ -67,7 +67,18 @@ json_recipient(const struct db_delivery *row, uint64_t arrived_ms)
     return json;
 }
 
-static const char *const origins[] = {"", "smtp", "dsn", "import"};
+static const char *
+origin_name(const struct message *message)
+{
+    switch (message->origin) {
+    case ORIGIN_DSN:
+        return "dsn";
+    case ORIGIN_IMPORT:
+        return "import";
+    default:
+        return "smtp";
+    }
+}
 
 static void
 set_facts(json_t *json, const struct message *message)
@@ -92,11 +103,7 @@ set_facts(json_t *json, const struct message *message)
                             control_json_text(texts[i].text));
     json_object_set_new(json, "size", json_num(message->size));
     json_object_set_new(json, "stored", json_num(message->stored));
-    json_object_set_new(
-        json, "origin",
-        json_string(message->origin < sizeof(origins) / sizeof(origins[0])
-                        ? origins[message->origin]
-                        : ""));
+    json_object_set_new(json, "origin", json_string(origin_name(message)));
     json_object_set_new(json, "finished",
                         control_json_time(message->finished_ms));
 }

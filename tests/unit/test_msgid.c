@@ -151,6 +151,20 @@ test_order(void **state)
     }
 }
 
+/* Ids for what comes from elsewhere: of that time, the rest as given. */
+static void
+test_made(void **state)
+{
+    uint64_t ms = MSGID_EPOCH_MS + 12345;
+
+    (void)state;
+    assert_int_equal(msgid_ms(msgid_make(ms, 0)), ms);
+    assert_int_equal(msgid_ms(msgid_make(ms, UINT64_MAX)), ms);
+    assert_int_equal(msgid_make(ms, 0) + 77, msgid_make(ms, 77));
+    assert_int_equal(msgid_make(ms, UINT64_MAX) + 1, msgid_make(ms + 1, 0));
+    assert_int_equal(msgid_ms(msgid_make(5, 1)), MSGID_EPOCH_MS);
+}
+
 int
 main(void)
 {
@@ -158,7 +172,7 @@ main(void)
         cmocka_unit_test(test_rises),      cmocka_unit_test(test_time),
         cmocka_unit_test(test_never_meet), cmocka_unit_test(test_floor),
         cmocka_unit_test(test_text),       cmocka_unit_test(test_bad_text),
-        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_order),      cmocka_unit_test(test_made),
     };
 
     return cmocka_run_group_tests_name("msgid", tests, NULL, NULL);
