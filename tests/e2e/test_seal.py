@@ -330,7 +330,7 @@ class SealTest(SpooldTest):
         daemon.send(content=message(MARKER % 2 + "\r\n"))
         daemon.sink.start()
         wait_for(lambda: len(daemon.sink.delivered) == 1, "the new message")
-        self.assertEqual(len(daemon.held()), 1)
+        wait_for(lambda: len(daemon.held()) == 1, "its end to be recorded")
         wait_for(lambda: re.search(
             r"damaged id=%s reason=.*key pair %s is lost" %
             (daemon.held()[0], pair), daemon.log()), "the reason to be told")
