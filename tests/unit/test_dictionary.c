@@ -246,8 +246,8 @@ test_common_texts_are_not_joined(void **state)
         "To Mrs Abigail Fortescue of Bath,", "To Mr Bartholomew Quint, Leeds,",
         "To Dr Cornelia Vandermeer, York,", "To Ms Drusilla Pemberton, Ely,"};
     static const char *const seconds[] = {
-        "your test for malaria was good.", "your debts are now with a court!",
-        "your house is sold by auction.", "your son has left his school..."};
+        "malaria is what your test showed.", "debts of yours go to the court!",
+        "auction of your house on Monday.", "school: your son has left it..."};
     struct dictionary_trainer *trainer = many_samples("");
     struct buf out = {0};
     struct why why = {0};
@@ -256,10 +256,8 @@ test_common_texts_are_not_joined(void **state)
     for (unsigned i = 0; i < 160; i++) {
         struct buf sender = {0}, recipient = {0}, own = {0};
         /* 0 with 0 in one message only. */
-        unsigned first = i == 0 ? 0 : i % 4, second = i == 0 ? 0 : (i + 1) % 4;
+        unsigned first = i % 4, second = i == 0 ? 0 : (i + 1) % 4;
 
-        if (i != 0 && first == 0 && second == 0)
-            second = 2;
         add_number(&sender, "third%u.example", i % 50);
         add_number(&recipient, "box%u@example.com", i % 60);
         buf_addf(&own, "%s %s", firsts[first], seconds[second]);
@@ -272,9 +270,9 @@ test_common_texts_are_not_joined(void **state)
     }
     assert_int_equal(dictionary_trainer_finish(trainer, 40000, &out, &why), 0);
     assert_true(holds(&out, "Abigail Fortescue"));
-    assert_true(holds(&out, "test for malaria"));
-    assert_true(holds(&out, "Fortescue of Bath, your debts are"));
-    assert_false(holds(&out, "Bath, your test"));
+    assert_true(holds(&out, "malaria is what your"));
+    assert_true(holds(&out, "th, debt"));
+    assert_false(holds(&out, "th, mala"));
     dictionary_trainer_free(&trainer);
     buf_free(&out);
 }
