@@ -113,8 +113,7 @@ check_indexed(struct db_check *check, const struct db_snapshot *in, uint64_t id,
         if (!ready && !delivery_waits(row->state))
             continue;
         if (ready) {
-            db_key_ready(&key, row->target, message->flow, id,
-                         check->numbers[i]);
+            db_rules_key_ready(&key, message, row, id, check->numbers[i]);
             rc = db_rules_get(in, DB_ready, &key, &value);
         } else {
             db_key_later(&key, row->next_ms, id, check->numbers[i]);

@@ -111,10 +111,13 @@ leave_index(struct mending *m, const struct delivery *row, uint64_t n,
             const struct message *message)
 {
     enum db_result result = DB_OK;
+    char flow[MESSAGE_FLOW_KEY_MAX];
 
     if (row->state == DELIVERY_READY && message != NULL)
         result =
-            db_del_ready(m->txn, row->target, message->flow, m->item->id, n);
+            db_del_ready(m->txn, row->target,
+                         (struct view){flow, message_flow_key(message, flow)},
+                         m->item->id, n);
     else if (delivery_waits(row->state))
         result = db_del_later(m->txn, row->next_ms, m->item->id, n);
     return result == DB_NONE ? DB_OK : result;
@@ -217,7 +220,7 @@ mend_index(struct mending *m)
     if (db_rules_get_delivery(&m->in, id, n, &row) != 1)
         return DB_OK;
     if (row.state == DELIVERY_READY &&
-        db_key_ready(&key, row.target, message.flow, id, n) == 0)
+        db_rules_key_ready(&key, &message, &row, id, n) == 0)
         return put_index(m, DB_ready, &key);
     if (!delivery_waits(row.state))
         return DB_OK;

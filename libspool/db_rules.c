@@ -79,6 +79,17 @@ db_rules_delivery(struct view key, struct view value, struct delivery *row,
 }
 
 int
+db_rules_key_ready(struct db_key *key, const struct message *message,
+                   const struct delivery *row, uint64_t id, uint64_t n)
+{
+    char flow[MESSAGE_FLOW_KEY_MAX];
+
+    return db_key_ready(key, row->target,
+                        (struct view){flow, message_flow_key(message, flow)},
+                        id, n);
+}
+
+int
 db_rules_get_message(const struct db_snapshot *in, uint64_t id,
                      struct message *row)
 {
@@ -247,7 +258,7 @@ db_rules_ready(const struct db_snapshot *in, struct view key, struct why *why)
         return found == 0 ? wrong(why, "there is no such delivery") : found;
     if (row.state != DELIVERY_READY)
         return wrong(why, "the delivery is not ready");
-    if (db_key_ready(&right, row.target, message.flow, id, n) != 0 ||
+    if (db_rules_key_ready(&right, &message, &row, id, n) != 0 ||
         !view_equal(key, (struct view){right.bytes, right.len}))
         return wrong(why, "the delivery has another target or flow");
     return 1;

@@ -42,6 +42,10 @@ int db_rules_later(const struct db_snapshot *in, struct view key,
 bool db_rules_index(enum db_table table, struct view key, uint64_t *id,
                     uint64_t *n);
 
+/* The key of its row in ready; -1: its target fits none. */
+int db_rules_key_ready(struct db_key *key, const struct message *message,
+                       const struct delivery *row, uint64_t id, uint64_t n);
+
 /* The message or delivery of that number: 1, 0: there is none or it cannot be
  * read, -1. */
 int db_rules_get_message(const struct db_snapshot *in, uint64_t id,

@@ -15,6 +15,7 @@ announce(struct store_apply *apply, uint64_t id)
 {
     struct store_open open = {.id = id};
     struct message message;
+    char flow[MESSAGE_FLOW_KEY_MAX];
     enum db_result got = db_get_message(apply->txn, id, &message);
 
     if (got != DB_OK)
@@ -23,7 +24,9 @@ announce(struct store_apply *apply, uint64_t id)
     for (uint64_t n = 0; got == DB_OK; n++) {
         got = db_next_delivery(apply->txn, id, &n, &open.row);
         if (got == DB_OK && open.row.state == DELIVERY_READY)
-            store_apply_announce(apply, id, open.row.target, message.flow);
+            store_apply_announce(
+                apply, id, open.row.target,
+                (struct view){flow, message_flow_key(&message, flow)});
     }
     return APPLY_OK;
 }
