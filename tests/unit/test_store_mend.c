@@ -118,6 +118,18 @@ assert_mended(struct fixture *f, const char *text)
 /* --- breaking things -------------------------------------------------------
  */
 
+/* As fixture_submit's messages stand in ready. */
+static struct view
+fixture_flow(void)
+{
+    static char key[MESSAGE_FLOW_KEY_MAX];
+    const struct message message = {.flow = VIEW("client.example"),
+                                    .bucket =
+                                        message_bucket(VIEW("b@example.com"))};
+
+    return (struct view){key, message_flow_key(&message, key)};
+}
+
 struct breaking {
     struct fixture *f;
     MDB_txn *txn;
@@ -387,7 +399,7 @@ test_ended_and_not_finished(void **state)
     struct db_key key;
 
     three(f);
-    db_key_ready(&key, VIEW("office"), VIEW("client.example"), ID(2), 0);
+    db_key_ready(&key, VIEW("office"), fixture_flow(), ID(2), 0);
     drop_row(f, DB_ready, &key);
     change_delivery(f, ID(2), 0, DELIVERY_DELIVERED, 0);
     assert_mended(f, "no delivery is open, but it is not finished");
@@ -418,7 +430,7 @@ test_ready_and_nowhere(void **state)
     struct db_key key;
 
     three(f);
-    db_key_ready(&key, VIEW("office"), VIEW("client.example"), ID(1), 1);
+    db_key_ready(&key, VIEW("office"), fixture_flow(), ID(1), 1);
     drop_row(f, DB_ready, &key);
     assert_mended(f, "it is ready, but not in the table ready");
     assert_true(has_row(f, DB_ready, &key));
@@ -431,7 +443,7 @@ test_waiting_and_nowhere(void **state)
     struct db_key key;
 
     three(f);
-    db_key_ready(&key, VIEW("office"), VIEW("client.example"), ID(2), 0);
+    db_key_ready(&key, VIEW("office"), fixture_flow(), ID(2), 0);
     drop_row(f, DB_ready, &key);
     change_delivery(f, ID(2), 0, DELIVERY_LATER, T0 + 77);
     assert_mended(f, "it waits, but not in the table later");
@@ -452,9 +464,9 @@ test_index_rows_of_nothing(void **state)
     three(f);
     db_key_ready(&key, VIEW("office"), VIEW("x.example"), ID(77), 0);
     put_row(f, DB_ready, &key, (struct view){NULL, 0});
-    db_key_ready(&key, VIEW("office"), VIEW("client.example"), ID(3), 0);
+    db_key_ready(&key, VIEW("office"), fixture_flow(), ID(3), 0);
     put_row(f, DB_ready, &key, (struct view){NULL, 0});
-    db_key_ready(&key, VIEW("other"), VIEW("client.example"), ID(1), 0);
+    db_key_ready(&key, VIEW("other"), fixture_flow(), ID(1), 0);
     put_row(f, DB_ready, &key, (struct view){NULL, 0});
     db_key_later(&key, T0, ID(77), DB_LATER_PURGE);
     put_row(f, DB_later, &key, (struct view){NULL, 0});
@@ -656,7 +668,7 @@ test_what_is_right_stays(void **state)
     struct why why;
 
     three(f);
-    db_key_ready(&ready, VIEW("office"), VIEW("client.example"), ID(1), 0);
+    db_key_ready(&ready, VIEW("office"), fixture_flow(), ID(1), 0);
     db_key_id(&message, ID(1));
     db_key_id_n(&delivery, ID(1), 1);
     db_key_part(&part, ID(1), 0, 0);
@@ -703,7 +715,7 @@ test_repair_in_one_go(void **state)
     three(f);
     db_key_id(&key, ID(1));
     flip_row(f, DB_message, &key);
-    db_key_ready(&key, VIEW("office"), VIEW("client.example"), ID(2), 0);
+    db_key_ready(&key, VIEW("office"), fixture_flow(), ID(2), 0);
     drop_row(f, DB_ready, &key);
     assert_int_equal(db_repair(f->db, false, true, &times, on_finding, &found,
                                &counts, &why),
