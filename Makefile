@@ -49,6 +49,7 @@ SRCS_libspool = \
     libspool/line.c \
     libspool/addr.c \
     libspool/xtext.c \
+    libspool/xclient.c \
     libspool/dsn_param.c \
     libspool/smtp_verb.c \
     libspool/smtp_reply.c \
@@ -261,6 +262,8 @@ UNIT_TESTS = \
     line \
     addr \
     dsn_param \
+    smtp_param \
+    xclient \
     smtp_verb \
     dot \
     crlf \

@@ -29,6 +29,15 @@ enum conf_tls {
     CONF_TLS_DANE,
 };
 
+enum conf_protocol { CONF_PROTOCOL_SMTP = 1, CONF_PROTOCOL_LMTP = 2 };
+
+/* Each includes those before it, where it is not to be had. */
+enum conf_client {
+    CONF_CLIENT_NONE = 1,
+    CONF_CLIENT_XFORWARD = 2,
+    CONF_CLIENT_XCLIENT = 3,
+};
+
 struct conf_target {
     struct view name;
     struct record_list hosts; /* conf_text, see conf_host_parse */
@@ -39,7 +48,8 @@ struct conf_target {
     struct view tls_ca;       /* a file; empty: conf_tls_bundle */
     struct view tls_name;     /* with a dot in front: any name below */
     struct record_list tls_fingerprints; /* conf_text, conf_fingerprint_parse */
-    struct view client;                  /* "none" */
+    uint64_t protocol;                   /* enum conf_protocol */
+    uint64_t client;                     /* enum conf_client */
     uint64_t connections;                /* at the most at a time */
     uint64_t messages_per_connection;
     uint64_t probe_min_ms;
@@ -130,8 +140,7 @@ void conf_free(struct conf **conf);
 bool conf_target_key(const struct conf_target *target, size_t i,
                      const char **name, struct buf *value);
 /* The value of a number, size or time of that name; 0: there is none. */
-uint64_t conf_target_number(const struct conf_target *target,
-                            struct view name);
+uint64_t conf_target_number(const struct conf_target *target, struct view name);
 /* Reads text as the value of a number, size or time of that name in a target's
  * section, within its limits. */
 int conf_parse_target_number(struct view name, struct view text,
@@ -148,11 +157,13 @@ int conf_check(const struct conf *conf, struct why *why);
 
 /* A host as configured: "mail.example.com", "mail.example.com:2525",
  * "192.0.2.1", "192.0.2.1:25", "[2001:db8::1]", "[2001:db8::1]:25" or
- * "2001:db8::1". */
+ * "2001:db8::1"; or a unix socket: "/run/dovecot/lmtp". */
+#define CONF_HOST_PATH_MAX 107 /* of struct sockaddr_un, less the NUL */
 enum conf_host_kind {
     CONF_HOST_NAME,
     CONF_HOST_IPV4,
     CONF_HOST_IPV6,
+    CONF_HOST_PATH,
 };
 struct conf_host {
     enum conf_host_kind kind;

@@ -128,6 +128,19 @@ host_in_brackets(struct view text, struct conf_host *host, struct why *why)
     return host_port(view_skip(rest, 1), host, why);
 }
 
+static int
+host_path(struct view text, struct conf_host *host, struct why *why)
+{
+    host->kind = CONF_HOST_PATH;
+    if (text.len > CONF_HOST_PATH_MAX ||
+        memchr(text.data, '\0', text.len) != NULL)
+        return why_text(why,
+                        "\"%.*s\": the path of a socket has up to %d bytes",
+                        (int)(text.len < 200 ? text.len : 200), text.data,
+                        CONF_HOST_PATH_MAX);
+    return 0;
+}
+
 int
 conf_host_parse(struct view text, struct conf_host *host, struct why *why)
 {
@@ -136,6 +149,8 @@ conf_host_parse(struct view text, struct conf_host *host, struct why *why)
     *host = (struct conf_host){.host = text};
     if (text.len == 0)
         return why_text(why, "a host is empty");
+    if (text.data[0] == '/')
+        return host_path(text, host, why);
     if (text.data[0] == '[')
         return host_in_brackets(text, host, why);
     colon = memchr(text.data, ':', text.len);

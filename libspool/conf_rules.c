@@ -180,6 +180,29 @@ rule_of_hosts(const struct rules *rules, const struct conf_target *target)
     return 0;
 }
 
+/* RFC 2033 5: never on port 25; and MX records are for SMTP. */
+static int
+rule_of_protocol(const struct rules *rules, const struct conf_target *target)
+{
+    const struct conf_text *hosts = target->hosts.items;
+    struct conf_host host;
+
+    if (target->protocol != CONF_PROTOCOL_LMTP)
+        return 0;
+    if (target->mx)
+        return RULE_BROKEN(rules, CONF_TARGET, target->name, "mx",
+                           "mx: MX hosts speak SMTP, not LMTP");
+    for (size_t i = 0; i < target->hosts.count; i++)
+        if (conf_host_parse(hosts[i].text, &host, NULL) == 0 &&
+            host.kind != CONF_HOST_PATH &&
+            (host.port != 0 ? host.port : target->port) == 25)
+            return RULE_BROKEN(rules, CONF_TARGET, target->name, "hosts",
+                               "\"%.*s\": LMTP is never on port 25: name its "
+                               "port, or the path of its socket",
+                               (int)hosts[i].text.len, hosts[i].text.data);
+    return 0;
+}
+
 static int
 rule_of_fingerprints(const struct rules *rules,
                      const struct conf_target *target)
@@ -299,6 +322,7 @@ rules_of_target(const struct rules *rules)
             rule_of_order(rules, target, "retry-min", target->retry_min_ms,
                           "retry-max", target->retry_max_ms) != 0 ||
             rule_of_hosts(rules, target) != 0 ||
+            rule_of_protocol(rules, target) != 0 ||
             rule_of_tls(rules, target) != 0)
             return -1;
     }

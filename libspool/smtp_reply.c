@@ -10,6 +10,7 @@
 #include "smtp_reply.h"
 
 #include "num.h"
+#include "xclient.h"
 
 static bool
 is_digit(char c)
@@ -195,30 +196,100 @@ static const struct {
     {{"SIZE", 4}, SMTP_OFFER_SIZE},
     {{"STARTTLS", 8}, SMTP_OFFER_STARTTLS},
     {{"DSN", 3}, SMTP_OFFER_DSN},
+    {{"CHUNKING", 8}, SMTP_OFFER_CHUNKING},
+};
+
+/* --- what takes words behind its keyword --------------------------------- */
+
+/* Takes a word off the front of *text; false: there is none. */
+static bool
+take_word(struct view *text, struct view *word)
+{
+    while (text->len > 0 && text->data[0] == ' ')
+        *text = view_skip(*text, 1);
+    *word = (struct view){text->data, 0};
+    while (word->len < text->len && text->data[word->len] != ' ')
+        word->len++;
+    *text = view_skip(*text, word->len);
+    return word->len > 0;
+}
+
+static void
+read_size(struct view rest, struct smtp_offers *offers)
+{
+    if (num_parse(rest, 0, INT64_MAX, &offers->size_max, NULL) != 0)
+        offers->size_max = 0;
+}
+
+static void
+read_xclient(struct view rest, struct smtp_offers *offers)
+{
+    offers->xclient = xclient_offer_parse(rest);
+}
+
+static void
+read_xforward(struct view rest, struct smtp_offers *offers)
+{
+    offers->xforward = xclient_offer_parse(rest);
+}
+
+/* RFC 9422 4: "NAME=value"; what is not known, or makes no sense, is no
+ * limit. */
+static void
+read_limits(struct view rest, struct smtp_offers *offers)
+{
+    const struct {
+        struct view name;
+        uint64_t *value;
+    } limits[] = {
+        {VIEW("MAILMAX="), &offers->mail_max},
+        {VIEW("RCPTMAX="), &offers->rcpt_max},
+        {VIEW("RCPTDOMAINMAX="), &offers->rcpt_domain_max},
+    };
+    struct view word;
+
+    while (take_word(&rest, &word))
+        for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+            size_t len = limits[i].name.len;
+
+            if (word.len <= len ||
+                !view_equal_nocase((struct view){word.data, len},
+                                   limits[i].name) ||
+                num_parse(view_skip(word, len), 1, 999999, limits[i].value,
+                          NULL) == 0)
+                continue;
+            *limits[i].value = 0;
+        }
+}
+
+static const struct {
+    struct view keyword;
+    void (*read)(struct view rest, struct smtp_offers *offers);
+} word_rows[] = {
+    {{"SIZE", 4}, read_size},
+    {{"XCLIENT", 7}, read_xclient},
+    {{"XFORWARD", 8}, read_xforward},
+    {{"LIMITS", 6}, read_limits},
 };
 
 void
 smtp_offers_read(const struct smtp_reply *reply, struct smtp_offers *offers)
 {
-    struct view line;
+    struct view line, word;
     size_t at = 0;
 
     *offers = (struct smtp_offers){0};
     if (!smtp_reply_line(reply, &at, &line)) /* the first line is a name */
         return;
     while (smtp_reply_line(reply, &at, &line)) {
-        size_t n = 0;
-        struct view word;
-
-        while (n < line.len && line.data[n] != ' ')
-            n++;
-        word = (struct view){line.data, n};
+        if (!take_word(&line, &word))
+            continue;
+        line = view_skip(line, 1);
         for (size_t i = 0; i < sizeof(offer_rows) / sizeof(offer_rows[0]); i++)
             if (view_equal_nocase(word, offer_rows[i].keyword))
                 offers->flags |= offer_rows[i].flag;
-        if (view_equal_nocase(word, VIEW("SIZE")) &&
-            num_parse(view_skip(line, n + 1), 0, INT64_MAX, &offers->size_max,
-                      NULL) != 0)
-            offers->size_max = 0;
+        for (size_t i = 0; i < sizeof(word_rows) / sizeof(word_rows[0]); i++)
+            if (view_equal_nocase(word, word_rows[i].keyword))
+                word_rows[i].read(line, offers);
     }
 }

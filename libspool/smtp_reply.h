@@ -61,11 +61,18 @@ enum smtp_offer {
     SMTP_OFFER_SIZE = 8,       /* RFC 1870 */
     SMTP_OFFER_STARTTLS = 16,  /* RFC 3207 */
     SMTP_OFFER_DSN = 32,       /* RFC 3461 */
+    SMTP_OFFER_CHUNKING = 64,  /* RFC 3030 */
 };
 
 struct smtp_offers {
     unsigned flags;    /* enum smtp_offer, or-ed */
     uint64_t size_max; /* 0: no limit told */
+    unsigned xclient;  /* enum xclient_attribute, or-ed; 0: not offered */
+    unsigned xforward;
+    /* RFC 9422; 0: no limit told. */
+    uint64_t mail_max;        /* transactions a connection */
+    uint64_t rcpt_max;        /* recipients a transaction */
+    uint64_t rcpt_domain_max; /* their domains */
 };
 
 /* What the reply to EHLO offers; lines that make no sense offer nothing. */

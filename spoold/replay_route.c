@@ -15,6 +15,7 @@
 
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/un.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -240,6 +241,19 @@ take_answer(struct host *host, const struct addrinfo *found)
 }
 
 static void
+set_path(struct host *host)
+{
+    struct replay_address *address = &host->spots->address;
+    struct sockaddr_un *un = (struct sockaddr_un *)&address->to;
+
+    un->sun_family = AF_UNIX;
+    snprintf(un->sun_path, sizeof(un->sun_path), "%s", host->name);
+    address->to_len = sizeof(*un);
+    snprintf(address->remote, sizeof(address->remote), "%s", host->name);
+    snprintf(address->text, sizeof(address->text), "%s", host->name);
+}
+
+static void
 set_literal(struct host *host)
 {
     struct sockaddr_in in = {.sin_family = AF_INET};
@@ -248,7 +262,9 @@ set_literal(struct host *host)
     host->spots = mem_alloc(sizeof(*host->spots));
     host->n_spots = 1;
     host->answered = true;
-    if (host->kind == CONF_HOST_IPV4) {
+    if (host->kind == CONF_HOST_PATH) {
+        set_path(host);
+    } else if (host->kind == CONF_HOST_IPV4) {
         inet_pton(AF_INET, host->name, &in.sin_addr);
         fill_address(&host->spots->address, host, (struct sockaddr *)&in,
                      sizeof(in));

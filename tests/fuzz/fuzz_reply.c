@@ -32,6 +32,8 @@ check_reply(const struct smtp_reply *reply)
     enhanced = smtp_reply_enhanced(reply->code, buf_view(&print));
     assert(enhanced.len <= 9);
     smtp_offers_read(reply, &offers);
+    assert(offers.mail_max < 1000000 && offers.rcpt_max < 1000000 &&
+           offers.rcpt_domain_max < 1000000);
     buf_free(&print);
 }
 

@@ -215,7 +215,8 @@ test_defaults(void **state)
     assert_int_equal(conf->dnssec, 1);
     assert_view(conf->hosts_file, "/etc/hosts");
     assert_int_equal(conf->resolver_timeout_ms, 10000);
-    assert_view(target->client, "none");
+    assert_int_equal(target->client, CONF_CLIENT_NONE);
+    assert_int_equal(target->protocol, CONF_PROTOCOL_SMTP);
     assert_int_equal(target->connections, 20);
     assert_int_equal(target->messages_per_connection, 100);
     assert_int_equal(target->probe_min_ms, 30000);
@@ -387,7 +388,16 @@ static const struct {
     {LISTEN DOMAIN "target office { hosts = a tls = \"\" }",
      "c:4: tls: an empty text"},
     {LISTEN DOMAIN "target office { hosts = a client = foo }",
-     "c:4: client: \"foo\" is not known; use none"},
+     "c:4: client: \"foo\" is not known; use none, xforward, xclient"},
+    {LISTEN DOMAIN "target office { hosts = a protocol = uucp }",
+     "c:4: protocol: \"uucp\" is not known; use smtp, lmtp"},
+    {LISTEN DOMAIN "target office { hosts = a protocol = lmtp }",
+     "c:4: \"a\": LMTP is never on port 25: name its port, or the path of its "
+     "socket"},
+    {LISTEN DOMAIN "target office { hosts = { \"a:24\", \"b:25\" } port = 24\n"
+                   "protocol = lmtp }",
+     "c:4: \"b:25\": LMTP is never on port 25: name its port, or the path of "
+     "its socket"},
     {LISTEN DOMAIN "target office { hosts = a mx = yes }",
      "c:4: mx: \"yes\" is not known; use true, false"},
     {LISTEN DOMAIN "target office { hosts = \"a b\" }",
@@ -777,6 +787,8 @@ test_hosts(void **state)
         {"[::]:25", "::", CONF_HOST_IPV6, 25},
         {"2001:db8::1", "2001:db8::1", CONF_HOST_IPV6, 0},
         {"::1", "::1", CONF_HOST_IPV6, 0},
+        {"/run/dovecot/lmtp", "/run/dovecot/lmtp", CONF_HOST_PATH, 0},
+        {"/a:25", "/a:25", CONF_HOST_PATH, 0},
     };
     static const char *const wrong[] = {
         "",
@@ -800,6 +812,10 @@ test_hosts(void **state)
         "a:b:c",
         "[::1]:25:",
         "\x01",
+        "a/b",
+        /* One byte too long for the address of a socket. */
+        "/23456789012345678901234567890123456789012345678901234567890"
+        "123456789012345678901234567890123456789012345678",
     };
     struct conf_host host;
     struct why why;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Replies of servers, each case fed whole and in pieces of 1, 2, 3 bytes. */
 #include "smtp_reply.h"
+#include "xclient.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -236,6 +237,44 @@ test_offers(void **state)
     }
 }
 
+/* Of stanzas that take words: the words, or none where they make no sense. */
+static void
+test_offers_with_words(void **state)
+{
+    static const struct {
+        const char *line;
+        unsigned xclient, xforward;
+        uint64_t mail_max, rcpt_max, rcpt_domain_max;
+    } rows[] = {
+        {"LIMITS MAILMAX=5 RCPTMAX=20 RCPTDOMAINMAX=1", 0, 0, 5, 20, 1},
+        {"limits  rcptmax=20 OTHER=7  mailmax=", 0, 0, 0, 20, 0},
+        {"LIMITS RCPTMAX=0 MAILMAX=x RCPTDOMAINMAX=1000000", 0, 0, 0, 0, 0},
+        {"LIMITS", 0, 0, 0, 0, 0},
+        {"XCLIENT ADDR NAME", XCLIENT_ADDR | XCLIENT_NAME, 0, 0, 0, 0},
+        {"XFORWARD ADDR IDENT", 0, XCLIENT_ADDR | XCLIENT_IDENT, 0, 0, 0},
+        {"XCLIENTS ADDR", 0, 0, 0, 0, 0},
+        {"XCLIENT", 0, 0, 0, 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct smtp_reply reply = {0};
+        struct smtp_offers offers;
+        struct view rest;
+        char text[200];
+
+        snprintf(text, sizeof(text), "250-mx\r\n250 %s\r\n", rows[i].line);
+        assert_int_equal(feed(&reply, view_of(text), 1000, &rest), GOT_ONE);
+        smtp_offers_read(&reply, &offers);
+        assert_int_equal(offers.xclient, rows[i].xclient);
+        assert_int_equal(offers.xforward, rows[i].xforward);
+        assert_int_equal(offers.mail_max, rows[i].mail_max);
+        assert_int_equal(offers.rcpt_max, rows[i].rcpt_max);
+        assert_int_equal(offers.rcpt_domain_max, rows[i].rcpt_domain_max);
+        smtp_reply_free(&reply);
+    }
+}
+
 int
 main(void)
 {
@@ -246,6 +285,7 @@ main(void)
         cmocka_unit_test(test_print_is_cut),
         cmocka_unit_test(test_enhanced),
         cmocka_unit_test(test_offers),
+        cmocka_unit_test(test_offers_with_words),
     };
 
     return cmocka_run_group_tests_name("smtp_reply", tests, NULL, NULL);
