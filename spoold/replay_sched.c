@@ -2,19 +2,20 @@
 /*
  * States of a target:
  *
- *     up         as many sessions as there is work for, up to the limit
+ *     up         as many sessions and messages a second as replay_pace.c
+ *                finds that the target bears
  *     down       one probe after the other, further and further apart
  *     returning  one session, one message at a time, until one is accepted
+ *     paused     nothing begins; what is under way ends
  *
  *     up         connect failed, none works          -> down
  *     up         REPLAY_BROKEN_MAX broken in a row   -> down
  *     down       a session became ready              -> returning
  *     returning  connect failed or session broken    -> down
  *     returning  nothing waits and nothing was tried -> up
- *     any        a message was accepted              -> up
- *
- * How many sessions may work at a time is allowed(): pacing by the target's
- * latency will change that function and nothing around it.
+ *     down, returning  a message was accepted        -> up
+ *     any        the operator or the guard says so   -> paused
+ *     paused     its time is over, or it was resumed -> returning
  *
  * Before: replay_target.c   After: replay_work.c (which message)
  */
@@ -114,14 +115,20 @@ works(const struct replay_sched *sched)
 
 /* --- reachable time ------------------------------------------------------ */
 
-/* Time counts while the target is not down and mail for it is held. */
+static bool
+is_reachable(const struct replay_sched *sched)
+{
+    return sched->state == TARGET_UP || sched->state == TARGET_RETURNING;
+}
+
+/* Time counts while the target can be reached and mail for it is held. */
 static void
 count_reach(struct replay_sched *sched, int64_t now_ms)
 {
     int64_t until =
         sched->hold_until_ms < now_ms ? sched->hold_until_ms : now_ms;
 
-    if (sched->state != TARGET_DOWN && until > sched->counted_ms)
+    if (is_reachable(sched) && until > sched->counted_ms)
         sched->reach_ms += (uint64_t)(until - sched->counted_ms);
     sched->counted_ms = now_ms;
 }
@@ -145,6 +152,8 @@ replay_sched_reach_ms(struct replay_sched *sched, int64_t now_ms)
 static void
 go_down(struct replay_sched *sched, int64_t now_ms)
 {
+    if (sched->state == TARGET_UP)
+        replay_pace_fell(&sched->pace, now_ms);
     sched->state = TARGET_DOWN;
     sched->probe_ms =
         now_ms + (int64_t)replay_sched_backoff(
@@ -154,8 +163,10 @@ go_down(struct replay_sched *sched, int64_t now_ms)
 }
 
 static void
-go_up(struct replay_sched *sched)
+go_up(struct replay_sched *sched, int64_t now_ms)
 {
+    if (sched->state != TARGET_UP)
+        replay_pace_restart(&sched->pace, now_ms);
     sched->state = TARGET_UP;
     sched->failures = 0;
     sched->reason[0] = 0;
@@ -170,8 +181,10 @@ go_returning(struct replay_sched *sched)
 
 void
 replay_sched_init(struct replay_sched *sched,
-                  const struct replay_limits *limits, enum target_state state,
-                  uint64_t reach_ms, uint64_t seed, int64_t now_ms)
+                  const struct replay_limits *limits,
+                  const struct replay_pace_memory *memory,
+                  enum target_state state, uint64_t reach_ms, uint64_t seed,
+                  int64_t now_ms)
 {
     *sched = (struct replay_sched){
         .state = state,
@@ -184,7 +197,11 @@ replay_sched_init(struct replay_sched *sched,
         .later_until_ms = now_ms,
         .open_ms = now_ms,
         .save_ms = now_ms + REPLAY_SAVE_MS,
+        .give_ms = INT64_MAX,
+        .resume_ms = INT64_MAX,
+        .share = SIZE_MAX,
     };
+    replay_pace_init(&sched->pace, limits, memory, now_ms);
     replay_sched_set_limits(sched, limits);
     /* Known to be down: ask soon, but not all targets in one moment. */
     sched->probe_ms = now_ms + (int64_t)(replay_sched_random(&sched->random) %
@@ -211,6 +228,7 @@ replay_sched_set_limits(struct replay_sched *sched,
                         const struct replay_limits *limits)
 {
     sched->limits = *limits;
+    replay_pace_set_limits(&sched->pace, limits);
     if (limits->connections <= sched->n_slots)
         return;
     sched->slots =
@@ -244,12 +262,16 @@ on_done(struct replay_sched *sched, const struct replay_event *event,
 {
     struct replay_slot *slot = &sched->slots[event->slot];
 
+    if (!event->unasked)
+        replay_pace_reply(&sched->pace, slot->since_ms, event->refused, now_ms);
     set_phase(sched, event->slot, slot->ahead ? PHASE_BUSY : PHASE_IDLE,
               now_ms);
     slot->ahead = false;
     sched->broken = 0;
-    if (event->accepted)
-        go_up(sched);
+    if (event->unasked)
+        return;
+    if (event->accepted && sched->state != TARGET_PAUSED)
+        go_up(sched, now_ms);
     else
         sched->tried = true;
 }
@@ -259,15 +281,19 @@ on_failed(struct replay_sched *sched, const struct replay_event *event,
           int64_t now_ms)
 {
     set_phase(sched, event->slot, PHASE_FREE, now_ms);
+    if (sched->state == TARGET_PAUSED)
+        return;
     keep_reason(sched, event->reason);
     if (sched->state == TARGET_DOWN ||
-        (works(sched) == 0 && sched->count[PHASE_CONNECTING] == 0))
+        (works(sched) == 0 && sched->count[PHASE_CONNECTING] == 0)) {
         go_down(sched, now_ms);
-    else
-        sched->open_ms =
-            now_ms + (int64_t)replay_sched_backoff(
-                         sched->open_failures++, OPEN_MIN_MS, OPEN_MAX_MS,
-                         replay_sched_random(&sched->random));
+        return;
+    }
+    replay_pace_connection_hurt(&sched->pace, works(sched), now_ms);
+    sched->open_ms =
+        now_ms + (int64_t)replay_sched_backoff(
+                     sched->open_failures++, OPEN_MIN_MS, OPEN_MAX_MS,
+                     replay_sched_random(&sched->random));
 }
 
 static void
@@ -275,8 +301,12 @@ on_broken(struct replay_sched *sched, const struct replay_event *event,
           int64_t now_ms)
 {
     set_phase(sched, event->slot, PHASE_FREE, now_ms);
+    if (sched->state == TARGET_PAUSED)
+        return;
     keep_reason(sched, event->reason);
     sched->broken++;
+    if (event->refused)
+        replay_pace_connection_hurt(&sched->pace, works(sched), now_ms);
     if (sched->state == TARGET_RETURNING ||
         (sched->state == TARGET_UP && sched->broken >= REPLAY_BROKEN_MAX))
         go_down(sched, now_ms);
@@ -293,6 +323,26 @@ on_ready(struct replay_sched *sched, const struct replay_event *event,
         go_returning(sched);
 }
 
+static void
+on_pause(struct replay_sched *sched, const struct replay_event *event)
+{
+    sched->state = TARGET_PAUSED;
+    sched->resume_ms = event->until_ms != 0 ? event->until_ms : INT64_MAX;
+    keep_reason(sched, event->reason);
+}
+
+static void
+on_resume(struct replay_sched *sched, int64_t now_ms)
+{
+    if (sched->state != TARGET_PAUSED)
+        return;
+    go_returning(sched);
+    sched->failures = sched->broken = sched->open_failures = 0;
+    sched->open_ms = now_ms;
+    sched->resume_ms = INT64_MAX;
+    sched->reason[0] = 0;
+}
+
 void
 replay_sched_event(struct replay_sched *sched, const struct replay_event *event,
                    int64_t now_ms)
@@ -306,10 +356,12 @@ replay_sched_event(struct replay_sched *sched, const struct replay_event *event,
         on_done(sched, event, now_ms);
         break;
     case REPLAY_AHEAD:
+        replay_pace_message(&sched->pace, now_ms);
         sched->slots[event->slot].ahead = true;
         sched->slots[event->slot].messages++;
         break;
     case REPLAY_NO_WORK:
+        replay_pace_undo(&sched->pace);
         sched->slots[event->slot].messages--;
         set_phase(sched, event->slot, PHASE_IDLE, now_ms);
         break;
@@ -326,6 +378,12 @@ replay_sched_event(struct replay_sched *sched, const struct replay_event *event,
         sched->probe_ms = sched->open_ms = now_ms;
         sched->failures = sched->open_failures = 0;
         break;
+    case REPLAY_PAUSE:
+        on_pause(sched, event);
+        break;
+    case REPLAY_RESUME:
+        on_resume(sched, now_ms);
+        break;
     case REPLAY_STOP:
         sched->stopped = true;
         break;
@@ -334,13 +392,28 @@ replay_sched_event(struct replay_sched *sched, const struct replay_event *event,
 
 /* --- actions ------------------------------------------------------------- */
 
+static size_t
+smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many sessions there may be. */
+static size_t
+sessions_max(const struct replay_sched *sched)
+{
+    return smaller(sched->limits.connections, sched->share);
+}
+
 /* How many sessions may connect or work now. */
 static size_t
 allowed(const struct replay_sched *sched)
 {
-    if (sched->stopped)
+    if (sched->stopped || sched->state == TARGET_PAUSED)
         return 0;
-    return sched->state == TARGET_UP ? sched->limits.connections : 1;
+    if (sched->state != TARGET_UP)
+        return 1;
+    return smaller(sessions_max(sched), replay_pace_window(&sched->pace));
 }
 
 static bool
@@ -372,6 +445,7 @@ next_give(struct replay_sched *sched, size_t waiting, int64_t now_ms,
 {
     size_t slot;
 
+    sched->give_ms = INT64_MAX;
     if (waiting == 0 || sched->state == TARGET_DOWN ||
         sched->count[PHASE_BUSY] >= allowed(sched))
         return false;
@@ -379,6 +453,12 @@ next_give(struct replay_sched *sched, size_t waiting, int64_t now_ms,
     if (slot == sched->n_slots ||
         sched->slots[slot].messages >= sched->limits.messages_per_connection)
         return false;
+    sched->give_ms = replay_pace_message_at(&sched->pace, now_ms);
+    if (sched->give_ms > now_ms) {
+        replay_pace_want_rate(&sched->pace);
+        return false;
+    }
+    replay_pace_message(&sched->pace, now_ms);
     sched->slots[slot].messages++;
     set_phase(sched, slot, PHASE_BUSY, now_ms);
     return act(action, REPLAY_GIVE, slot);
@@ -389,8 +469,8 @@ static bool
 next_close(struct replay_sched *sched, int64_t now_ms,
            struct replay_action *action)
 {
-    bool too_many = replay_sched_open(sched) > sched->limits.connections ||
-                    sched->stopped || sched->state == TARGET_DOWN;
+    bool too_many = replay_sched_open(sched) > sessions_max(sched) ||
+                    sched->stopped || !is_reachable(sched);
 
     if (sched->count[PHASE_IDLE] == 0)
         return false;
@@ -408,33 +488,67 @@ next_close(struct replay_sched *sched, int64_t now_ms,
     return false;
 }
 
+/* Where the target is up and work waits for a session. One that does not
+ * answer must not have more than one hanging, so they double at the most. */
 static bool
-wants_open(const struct replay_sched *sched, size_t waiting)
+wants_another(struct replay_sched *sched, size_t waiting, int64_t now_ms)
+{
+    size_t connecting = sched->count[PHASE_CONNECTING];
+    size_t working = works(sched);
+
+    if (waiting <= connecting + sched->count[PHASE_IDLE] ||
+        connecting >= (working > 1 ? working : 1))
+        return false;
+    if (replay_pace_message_at(&sched->pace, now_ms) > now_ms) {
+        replay_pace_want_rate(&sched->pace);
+        return working + connecting == 0;
+    }
+    if (working + connecting < allowed(sched))
+        return true;
+    replay_pace_want_window(&sched->pace);
+    return false;
+}
+
+static bool
+wants_open(struct replay_sched *sched, size_t waiting, int64_t now_ms)
 {
     size_t connecting = sched->count[PHASE_CONNECTING];
 
-    if (sched->stopped || replay_sched_open(sched) >= sched->limits.connections)
+    if (sched->stopped || sched->state == TARGET_PAUSED ||
+        replay_sched_open(sched) >= sched->limits.connections)
         return false;
     /* A probe; sessions that still hang with a message do not stand for it. */
     if (sched->state == TARGET_DOWN)
         return connecting == 0 && sched->count[PHASE_IDLE] == 0;
-    if (works(sched) + connecting >= allowed(sched))
-        return false;
-    if (sched->state == TARGET_RETURNING)
-        return waiting > 0 || !sched->tried;
-    return waiting > connecting + sched->count[PHASE_IDLE];
+    if (sched->state == TARGET_UP)
+        return wants_another(sched, waiting, now_ms);
+    return works(sched) + connecting == 0 && (waiting > 0 || !sched->tried);
+}
+
+/* No new connection before that. */
+static int64_t
+open_at(const struct replay_sched *sched, int64_t now_ms)
+{
+    int64_t at = sched->state == TARGET_DOWN ? sched->probe_ms : sched->open_ms;
+    int64_t paced = replay_pace_connect_at(&sched->pace, now_ms);
+
+    return at > paced ? at : paced;
 }
 
 static bool
 next_open(struct replay_sched *sched, size_t waiting, int64_t now_ms,
           struct replay_action *action)
 {
-    int64_t at = sched->state == TARGET_DOWN ? sched->probe_ms : sched->open_ms;
     size_t slot;
 
-    sched->wants_open = wants_open(sched, waiting);
-    if (!sched->wants_open || now_ms < at)
+    sched->wants_open = wants_open(sched, waiting, now_ms);
+    sched->starved = false;
+    if (!sched->wants_open || now_ms < open_at(sched, now_ms))
         return false;
+    sched->starved = replay_sched_open(sched) >= sched->share;
+    if (sched->starved)
+        return false;
+    replay_pace_connect(&sched->pace, now_ms);
     slot = find_free(sched); /* there is one: wants_open */
     sched->slots[slot].messages = 0;
     sched->slots[slot].ahead = false;
@@ -446,7 +560,11 @@ bool
 replay_sched_next(struct replay_sched *sched, size_t waiting, int64_t now_ms,
                   struct replay_action *action)
 {
+    struct replay_event resume = {.kind = REPLAY_RESUME};
+
     count_reach(sched, now_ms);
+    if (sched->state == TARGET_PAUSED && now_ms >= sched->resume_ms)
+        replay_sched_event(sched, &resume, now_ms);
     sched->hold_until_ms = waiting > 0 || sched->count[PHASE_BUSY] > 0
                                ? INT64_MAX
                                : sched->later_until_ms;
@@ -456,7 +574,7 @@ replay_sched_next(struct replay_sched *sched, size_t waiting, int64_t now_ms,
     /* A target that was reached and has nothing to be tried with is up. */
     if (sched->state == TARGET_RETURNING && !sched->tried && waiting == 0 &&
         sched->count[PHASE_IDLE] > 0) {
-        go_up(sched);
+        go_up(sched, now_ms);
         return next_save(sched, now_ms, action);
     }
     return next_close(sched, now_ms, action) ||
@@ -464,25 +582,44 @@ replay_sched_next(struct replay_sched *sched, size_t waiting, int64_t now_ms,
 }
 
 bool
-replay_sched_may_ahead(const struct replay_sched *sched, size_t slot,
-                       size_t waiting)
+replay_sched_may_ahead(struct replay_sched *sched, size_t slot, size_t waiting,
+                       int64_t now_ms)
 {
     const struct replay_slot *s = &sched->slots[slot];
 
-    return sched->state == TARGET_UP && !sched->stopped && !s->ahead &&
-           s->messages < sched->limits.messages_per_connection &&
-           replay_sched_open(sched) <= sched->limits.connections &&
-           sched->count[PHASE_IDLE] == 0 && waiting > sched->limits.connections;
+    if (sched->state != TARGET_UP || sched->stopped || s->ahead ||
+        s->messages >= sched->limits.messages_per_connection ||
+        replay_sched_open(sched) > sessions_max(sched) ||
+        sched->count[PHASE_IDLE] > 0 ||
+        sched->count[PHASE_BUSY] > allowed(sched) ||
+        waiting <= sched->limits.connections)
+        return false;
+    if (replay_pace_message_at(&sched->pace, now_ms) <= now_ms)
+        return true;
+    replay_pace_want_rate(&sched->pace);
+    return false;
+}
+
+void
+replay_sched_bytes(struct replay_sched *sched, uint64_t bytes, int64_t now_ms)
+{
+    replay_pace_bytes(&sched->pace, bytes, now_ms);
+}
+
+void
+replay_sched_set_share(struct replay_sched *sched, size_t share)
+{
+    sched->share = share;
 }
 
 int64_t
-replay_sched_wake(const struct replay_sched *sched)
+replay_sched_wake(const struct replay_sched *sched, int64_t now_ms)
 {
     size_t oldest = find_slot(sched, PHASE_IDLE, false);
-    int64_t wake = INT64_MAX, at;
+    int64_t wake = sched->give_ms, at;
 
-    if (sched->wants_open) {
-        at = sched->state == TARGET_DOWN ? sched->probe_ms : sched->open_ms;
+    if (sched->wants_open && !sched->starved) {
+        at = open_at(sched, now_ms);
         if (at < wake)
             wake = at;
     }
@@ -491,8 +628,10 @@ replay_sched_wake(const struct replay_sched *sched)
         if (at < wake)
             wake = at;
     }
-    if (sched->state != TARGET_DOWN &&
-        sched->hold_until_ms > sched->counted_ms && sched->save_ms < wake)
+    if (sched->state == TARGET_PAUSED && sched->resume_ms < wake)
+        wake = sched->resume_ms;
+    if (is_reachable(sched) && sched->hold_until_ms > sched->counted_ms &&
+        sched->save_ms < wake)
         wake = sched->save_ms;
     return wake;
 }

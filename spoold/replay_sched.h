@@ -23,18 +23,12 @@
 #include <stdint.h>
 
 #include "message.h"
+#include "replay_pace.h"
 
 #define REPLAY_IDLE_MS    5000  /* a session without work is closed */
 #define REPLAY_SAVE_MS    60000 /* how often the sum of reachable time is kept */
 #define REPLAY_BROKEN_MAX 3 /* sessions broken in a row: the target is down */
 #define REPLAY_REASON_MAX 256
-
-struct replay_limits {
-    size_t connections;
-    uint64_t messages_per_connection;
-    uint64_t probe_min_ms;
-    uint64_t probe_max_ms;
-};
 
 enum replay_phase {
     PHASE_FREE,       /* no session */
@@ -61,6 +55,8 @@ enum replay_event_kind {
     REPLAY_FAILED,  /* it ended before it was ready */
     REPLAY_BROKEN,  /* it ended with a message under way */
     REPLAY_PROBE,   /* the operator says: try now (no slot) */
+    REPLAY_PAUSE,   /* no new work until until_ms, 0: until REPLAY_RESUME */
+    REPLAY_RESUME,  /* go on, as with a target that returns (no slot) */
     REPLAY_STOP,    /* no new work from now on (no slot) */
 };
 
@@ -68,7 +64,11 @@ struct replay_event {
     enum replay_event_kind kind;
     size_t slot;
     bool accepted;
-    const char *reason; /* of FAILED and BROKEN */
+    const char *reason; /* of FAILED, BROKEN and PAUSE */
+    bool refused;       /* DONE, BROKEN: for reasons of the target's own (421,
+                           451), not of the message or its recipients */
+    bool unasked;       /* DONE: nothing was said to the target */
+    int64_t until_ms;   /* PAUSE */
 };
 
 enum replay_action_kind {
@@ -86,6 +86,7 @@ struct replay_action {
 
 struct replay_sched {
     struct replay_limits limits;
+    struct replay_pace pace;
     enum target_state state;
     enum target_state told;         /* the state REPLAY_CHANGED has told */
     char reason[REPLAY_REASON_MAX]; /* of the last failure */
@@ -103,6 +104,11 @@ struct replay_sched {
     int64_t probe_ms;       /* down: time of the next probe */
     int64_t open_ms;        /* no new connection before that */
     bool wants_open;        /* ... but there would be work for one */
+    int64_t give_ms;        /* the rate allows the next message then, for
+                               which a session is idle; INT64_MAX: none is */
+    int64_t resume_ms;      /* paused: until then; INT64_MAX: until told */
+    size_t share;           /* of all connections: the most it may have */
+    bool starved;           /* wants a connection, and its share is used up */
 
     uint64_t reach_ms;       /* sum of the time it was reachable and had mail */
     uint64_t saved_reach_ms; /* as told by REPLAY_SAVE or REPLAY_CHANGED */
@@ -115,6 +121,7 @@ struct replay_sched {
 /* state and reach_ms as kept by the store; a target never heard of is up. */
 void replay_sched_init(struct replay_sched *sched,
                        const struct replay_limits *limits,
+                       const struct replay_pace_memory *memory,
                        enum target_state state, uint64_t reach_ms,
                        uint64_t seed, int64_t now_ms);
 void replay_sched_free(struct replay_sched *sched);
@@ -134,16 +141,21 @@ void replay_sched_event(struct replay_sched *sched,
 bool replay_sched_next(struct replay_sched *sched, size_t waiting,
                        int64_t now_ms, struct replay_action *action);
 /* When to ask again if nothing happens; INT64_MAX: no need. */
-int64_t replay_sched_wake(const struct replay_sched *sched);
+int64_t replay_sched_wake(const struct replay_sched *sched, int64_t now_ms);
 
 /* May the busy session of this slot take its next message already? Only when
  * every session has work: otherwise a message would wait for the reply to the
  * one before it while another session is idle. */
-bool replay_sched_may_ahead(const struct replay_sched *sched, size_t slot,
-                            size_t waiting);
+bool replay_sched_may_ahead(struct replay_sched *sched, size_t slot,
+                            size_t waiting, int64_t now_ms);
 
 /* A delivery was put off until then: mail is held at least that long. */
 void replay_sched_held_until(struct replay_sched *sched, int64_t until_ms);
+/* The content of the message that was begun has so many bytes. */
+void replay_sched_bytes(struct replay_sched *sched, uint64_t bytes,
+                        int64_t now_ms);
+/* How many connections it may have, of all there may be; SIZE_MAX at first. */
+void replay_sched_set_share(struct replay_sched *sched, size_t share);
 /* The sum of reachable time now. */
 uint64_t replay_sched_reach_ms(struct replay_sched *sched, int64_t now_ms);
 /* Sessions in any phase. */
