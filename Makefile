@@ -155,7 +155,10 @@ SRCS_spoold = \
     spoold/replay.c \
     spoold/replay_target.c \
     spoold/replay_limit.c \
+    spoold/replay_pause.c \
     spoold/replay_sched.c \
+    spoold/replay_pace.c \
+    spoold/replay_budget.c \
     spoold/replay_queue.c \
     spoold/replay_work.c \
     spoold/replay_route.c \
@@ -175,6 +178,7 @@ SRCS_spoold = \
     spoold/control_message.c \
     spoold/control_retry.c \
     spoold/control_target.c \
+    spoold/control_pause.c \
     spoold/control_key.c \
     spoold/control_dictionary.c \
     spoold/control_check.c \
@@ -414,10 +418,11 @@ $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \
     $(OBJS_apply)
 $(BUILD)/unit/test_control_walk: $(BUILD)/obj/spoold/control_walk.o
-$(BUILD)/unit/test_replay_sched: $(BUILD)/obj/spoold/replay_sched.o
+$(BUILD)/unit/test_replay_sched: $(addprefix $(BUILD)/obj/spoold/, \
+    replay_sched.o replay_pace.o)
 $(BUILD)/unit/test_replay_content: $(BUILD)/obj/spoold/replay_content.o
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \
-    replay_outcome.o replay_sched.o sealing.o stats.o)
+    replay_outcome.o replay_sched.o replay_pace.o sealing.o stats.o)
 
 $(BUILD)/obj/tests/unit/test_text.o $(BUILD)/obj/tests/unit/test_table.o: \
     CPPFLAGS += -Ispoolctl

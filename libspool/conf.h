@@ -51,6 +51,9 @@ struct conf_target {
     uint64_t protocol;                   /* enum conf_protocol */
     uint64_t client;                     /* enum conf_client */
     uint64_t connections;                /* at the most at a time */
+    uint64_t connection_rate;            /* new ones a minute; 0: any */
+    uint64_t message_rate;               /* messages a minute; 0: any */
+    uint64_t byte_rate;                  /* bytes of content a second; 0: any */
     uint64_t messages_per_connection;
     uint64_t probe_min_ms;
     uint64_t probe_max_ms;
@@ -105,6 +108,8 @@ struct conf {
     uint64_t recipients;
     uint64_t connections;
     uint64_t connections_per_client;
+    uint64_t target_connections; /* to all targets together */
+    uint64_t target_connecting;  /* on their way to them */
     uint64_t reserve;
     uint64_t memory;       /* content under way in the listener */
     uint64_t domain_share; /* percent of the spool for one domain */

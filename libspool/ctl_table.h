@@ -80,6 +80,13 @@ X(TARGET_LIST, CONTROL(target_list), "target list", "", 0, 0, CTL_MANY,
 X(TARGET_RETRY, CONTROL(target_retry), "target retry", "NAME", 1, 1, CTL_ONE,
   "probe a target that is down now",
   "")
+X(TARGET_PAUSE, CONTROL(target_pause), "target pause", "[--for TIME] NAME", 1, 1, CTL_ONE,
+  "give a target nothing, for a time or until it is resumed",
+  "What is under way ends; mail goes on being accepted and is held, and its time\n"
+  "to live does not pass. --for TIME (30m, 2h, 1d) ends it by itself.\n")
+X(TARGET_RESUME, CONTROL(target_resume), "target resume", "NAME", 1, 1, CTL_ONE,
+  "go on with a target that is paused",
+  "One message first, then more, as with a target that returns.\n")
 X(TARGET_SHOW, CONTROL(target_show), "target show", "NAME", 1, 1, CTL_ONE,
   "all about one target: state, hosts, limits, what waits",
   "")

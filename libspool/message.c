@@ -154,7 +154,13 @@ static const struct record_field target_health_fields[] = {
     RECORD_NUM_FIELD(3, target_health, since_ms),
     RECORD_NUM_FIELD(4, target_health, reach_ms),
     RECORD_VIEW_FIELD(5, target_health, reason),
+    RECORD_NUM_FIELD(6, target_health, pause_until_ms),
+    RECORD_VIEW_FIELD(7, target_health, paused_by),
+    RECORD_NUM_FIELD(8, target_health, guard),
+    RECORD_NUM_FIELD(9, target_health, rate),
     RECORD_VIEW_FIELD(10, target_health, limits),
+    RECORD_NUM_FIELD(11, target_health, hurt_rate),
+    RECORD_NUM_FIELD(12, target_health, hurt_connections),
 };
 RECORD_TYPE(target_health);
 
@@ -232,6 +238,7 @@ static const char *const target_states[] = {
     [TARGET_UP] = "up",
     [TARGET_DOWN] = "down",
     [TARGET_RETURNING] = "returning",
+    [TARGET_PAUSED] = "paused",
 };
 
 #define NAME_IN(names, value)                                                  \

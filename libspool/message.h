@@ -139,6 +139,13 @@ enum target_state {
     TARGET_UP = 1,
     TARGET_DOWN = 2,
     TARGET_RETURNING = 3,
+    TARGET_PAUSED = 4, /* by the operator, or by the guard */
+};
+
+enum target_guard {
+    GUARD_NONE = 0,    /* its verdicts count */
+    GUARD_WATCHES = 1, /* it has returned: refusals for good are kept back */
+    GUARD_TRUSTS = 2,  /* the operator said that its verdicts count */
 };
 const char *target_state_name(uint64_t state);
 
@@ -171,9 +178,16 @@ struct target_health {
     struct view name;
     uint64_t state; /* enum target_state */
     uint64_t since_ms;
-    uint64_t reach_ms;  /* sum of the time it was reachable */
-    struct view reason; /* why it is down */
-    struct view limits; /* an encoded struct target_limits, or empty */
+    uint64_t reach_ms;       /* sum of the time it was reachable */
+    struct view reason;      /* why it is down */
+    struct view limits;      /* an encoded struct target_limits, or empty */
+    uint64_t pause_until_ms; /* paused: until then, 0: until it is resumed */
+    struct view paused_by;   /* the operator; "guard" */
+    uint64_t guard;          /* enum target_guard */
+    /* What its pace was, for a start that does not hurt (replay_pace.h). */
+    uint64_t rate;
+    uint64_t hurt_rate;
+    uint64_t hurt_connections;
 };
 extern const struct record_type target_health_record;
 

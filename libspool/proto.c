@@ -146,8 +146,20 @@ static const struct record_field proto_target_now_fields[] = {
     RECORD_VIEW_FIELD(11, proto_target_now, reason),
     RECORD_VIEW_FIELD(12, proto_target_now, hosts),
     RECORD_VIEW_FIELD(13, proto_target_now, limits),
+    RECORD_NUM_FIELD(14, proto_target_now, pause_until_ms),
+    RECORD_VIEW_FIELD(15, proto_target_now, paused_by),
+    RECORD_NUM_FIELD(16, proto_target_now, rate),
+    RECORD_NUM_FIELD(17, proto_target_now, window),
 };
 RECORD_TYPE(proto_target_now);
+
+static const struct record_field proto_pause_fields[] = {
+    RECORD_NEEDED_VIEW(1, proto_pause, name),
+    RECORD_NUM_FIELD(2, proto_pause, resume),
+    RECORD_NUM_FIELD(3, proto_pause, until_ms),
+    RECORD_VIEW_FIELD(4, proto_pause, by),
+};
+RECORD_TYPE(proto_pause);
 
 static const struct record_field proto_limit_fields[] = {
     RECORD_NEEDED_VIEW(1, proto_limit, name),

@@ -159,6 +159,10 @@ struct proto_target_now {
     struct view reason;
     struct view hosts;
     struct view limits; /* an encoded struct target_limits, or empty */
+    uint64_t pause_until_ms; /* paused: wall time, 0: until it is resumed */
+    struct view paused_by;
+    uint64_t rate;   /* messages a second it is found to bear */
+    uint64_t window; /* connections at a time, the same */
 };
 struct proto_pair {
     struct view id;     /* SEAL_PAIR_ID bytes */
@@ -236,6 +240,13 @@ struct proto_mend {
     uint64_t when_ms;
     struct record_list items; /* struct proto_mend_item */
 };
+/* PAUSE */
+struct proto_pause {
+    struct view name;
+    uint64_t resume;   /* 1: resume it */
+    uint64_t until_ms; /* wall time, 0: until it is resumed */
+    struct view by;
+};
 /* LIMIT: what the operator sets of a target's pace. */
 struct proto_limit {
     struct view name;
@@ -266,7 +277,7 @@ extern const struct record_type proto_none_record, proto_blob_record,
     proto_submitted_record, proto_space_record, proto_ready_item_record,
     proto_queued_record, proto_result_record, proto_outcome_record,
     proto_recorded_record, proto_id_record, proto_ids_record,
-    proto_target_now_record, proto_targets_record, proto_limit_record,
+    proto_target_now_record, proto_targets_record, proto_limit_record, proto_pause_record,
     proto_fetch_record, proto_fetched_record, proto_pair_record,
     proto_pairs_record, proto_done_record, proto_signature_record,
     proto_data_keys_record, proto_steer_record, proto_steer_item_record,

@@ -35,6 +35,8 @@ X(PROBE,        CONTROL,            REPLAY,               FD_NONE, proto_name,  
 X(PROBED,       REPLAY,             CONTROL,              FD_NONE, proto_count,       "how many targets were meant")
 X(TARGETS,      CONTROL,            REPLAY,               FD_NONE, proto_none,        "how are the targets?")
 X(TARGETS_NOW,  REPLAY,             CONTROL,              FD_NONE, proto_targets,     "this is how")
+X(PAUSE,        CONTROL,            REPLAY,               FD_NONE, proto_pause,       "pause a target, or resume it")
+X(PAUSED,       REPLAY,             CONTROL,              FD_NONE, proto_done,        "it holds from now on, durably, or why not")
 X(LIMIT,        CONTROL,            REPLAY,               FD_NONE, proto_limit,       "the operator sets, or takes back, a limit of a target's pace")
 X(LIMITED,      REPLAY,             CONTROL,              FD_NONE, proto_done,        "it holds from now on, durably, or why not")
 X(KEPT,         STORE,              REPLAY,               FD_NONE, proto_recorded,    "that state of a target is durable, for who asked")

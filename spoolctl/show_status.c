@@ -89,6 +89,33 @@ target_retry_row(const json_t *row)
 
 const struct show show_target_retry = {.row = target_retry_row};
 
+static void
+target_pause_row(const json_t *row)
+{
+    char until[MEMBER_TEXT_MAX];
+
+    if (!text_on_terminal())
+        return;
+    printf("Nothing more is given to it; mail goes on being accepted. ");
+    if (member_time(row, "until") != 0)
+        printf("It goes on %s.\n",
+               member_until(member_time(row, "until"), until));
+    else
+        printf("It goes on with \"spoolctl target resume\".\n");
+}
+
+const struct show show_target_pause = {.row = target_pause_row};
+
+static void
+target_resume_row(const json_t *row)
+{
+    (void)row;
+    if (text_on_terminal())
+        printf("The target gets one message first, then more.\n");
+}
+
+const struct show show_target_resume = {.row = target_resume_row};
+
 /* --- status -------------------------------------------------------------- */
 
 static void

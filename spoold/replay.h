@@ -24,9 +24,11 @@
 #include "db_read.h"
 #include "proto.h"
 #include "seal.h"
+#include "replay_budget.h"
 #include "replay_sched.h"
 
 struct replay_job;
+struct replay_link;
 struct replay_route;
 struct replay_session;
 struct replay_target;
@@ -68,6 +70,8 @@ struct replay_queue {
     bool round_ended; /* and the batch is what was found last */
 };
 
+#define REPLAY_BY_MAX 64 /* of an operator's name */
+
 struct replay_target {
     char *name;
     bool gone; /* no longer configured; freed when its last job is */
@@ -85,12 +89,17 @@ struct replay_target {
     struct replay_route *route;
     struct replay_sched sched;
     struct replay_session **sessions; /* by slot */
+    struct replay_link **links; /* of the sessions, by slot */
+    struct replay_budget_member budget;
     struct replay_queue *queue;
     size_t under_way; /* jobs, but for those that are recorded or stuck */
 
     struct loop_timer *wake;
     bool running;      /* a run is queued for the end of the turn */
     bool unkept;       /* the state changed while the store was away */
+    bool paused;       /* and that was announced */
+    uint64_t pause_until_ms;         /* wall time; 0: until it is resumed */
+    char paused_by[REPLAY_BY_MAX];   /* or who resumed it */
     uint64_t since_ms; /* wall time of the last change of state */
     uint64_t delivered;
     uint64_t deferred;
@@ -107,6 +116,9 @@ struct replay_target *replay_target_next(const struct replay_target *after);
 void replay_target_event(struct replay_target *target,
                          enum replay_event_kind kind, size_t slot,
                          bool accepted, const char *reason);
+/* The same, with all that there is to say. */
+void replay_target_report(struct replay_target *target,
+                          const struct replay_event *event);
 /* There may be something to do: runs the scheduler at the end of the turn. */
 void replay_target_run(struct replay_target *target);
 /* The next message for the busy session in slot, if it may have one already;
@@ -131,6 +143,18 @@ void replay_target_keep(struct replay_target *target,
                         void *arg);
 /* The limits the configuration or the operator sets are others now. */
 void replay_target_limits_changed(struct replay_target *target);
+
+/* --- replay_pause.c ------------------------------------------------------ */
+
+/* Takes what the store kept. */
+void replay_pause_load(struct replay_target *target,
+                       const struct target_health *health);
+/* until_ms: wall time, 0: until it is resumed. */
+void replay_pause_begin(struct replay_target *target, uint64_t until_ms,
+                        struct view by, const char *reason);
+/* It is not paused any more: tells so. */
+void replay_pause_ended(struct replay_target *target);
+void replay_pause_on_pause(struct peer_message *message);
 
 /* --- replay_limit.c: what the operator set for a time --------------------- */
 
@@ -300,6 +324,8 @@ void replay_session_give(struct replay_session *session,
                          struct replay_job *job);
 void replay_session_quit(struct replay_session *session); /* it was idle */
 void replay_session_abort(struct replay_session *session, const char *reason);
+/* It was on its way for too long: that counts as a failure of the target. */
+void replay_session_give_up(struct replay_session *session, const char *reason);
 
 /* --- replay_content.c ---------------------------------------------------- */
 
@@ -333,6 +359,9 @@ struct replay_rules {
     struct msgid_source *ids;
 };
 
+/* Does it say that the target has enough? Then it is given less; a refusal
+ * that is about the message or a recipient says nothing of that. */
+bool replay_outcome_is_distress(const struct replay_try *attempt);
 /* Decides for each try; true: a DSN is due, and replay_outcome_return must
  * follow. */
 bool replay_outcome_judge(struct replay_job *job,

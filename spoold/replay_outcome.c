@@ -83,8 +83,8 @@ put_off_unknown(struct replay_try *attempt, const struct replay_rules *rules)
     uint64_t ms = rules->unknown_retry_ms;
 
     attempt->state = DELIVERY_UNKNOWN;
-    attempt->next_ms = rules->now_ms + ms +
-                       replay_sched_random(rules->random) % (ms / 4 + 1);
+    attempt->next_ms =
+        rules->now_ms + ms + replay_sched_random(rules->random) % (ms / 4 + 1);
 }
 
 static bool
@@ -105,6 +105,23 @@ is_too_many(const struct replay_try *attempt)
 
     return attempt->at_rcpt && attempt->code == 452 &&
            (enhanced.len == 0 || view_equal(enhanced, VIEW("4.5.3")));
+}
+
+/* 421 and 451, and at RCPT no others; but not what greylisting says (4.7.1),
+ * nor too many recipients (RFC 3463 3.8, 3.6). */
+bool
+replay_outcome_is_distress(const struct replay_try *attempt)
+{
+    struct view reply = view_of(attempt->reply);
+    struct view enhanced = {NULL, 0};
+    uint64_t code = attempt->code;
+
+    if (attempt->said != SAID_REPLY || code / 100 != 4)
+        return false;
+    enhanced = smtp_reply_enhanced((int)code, reply);
+    if (enhanced.len > 2 && memcmp(enhanced.data, "4.7", 3) == 0)
+        return false;
+    return code == 421 || code == 451 || (!attempt->at_rcpt && code == 452);
 }
 
 static void

@@ -159,7 +159,7 @@ bucket_at(const struct pace_bucket *bucket, double per_second, double depth,
 static double
 rate_depth(double rate)
 {
-    return rate * 0.02 > 2 ? rate * 0.02 : 2;
+    return rate * 0.02 > 4 ? rate * 0.02 : 4;
 }
 
 static double
@@ -419,8 +419,8 @@ replay_pace_restart(struct replay_pace *pace, int64_t now_ms)
     pace->step_ms = now_ms;
     pace->rate.hold_ms = now_ms + pace->rate.pause_ms;
     pace->window.hold_ms = now_ms + pace->window.pause_ms;
-    pace->messages = pace->capped = pace->connects =
-        (struct pace_bucket){1, now_ms};
+    pace->messages = (struct pace_bucket){rate_depth(pace->rate.now), now_ms};
+    pace->capped = pace->connects = (struct pace_bucket){1, now_ms};
     pace->bytes = (struct pace_bucket){0, now_ms};
     round_begin(pace, now_ms);
 }

@@ -200,7 +200,11 @@ replay_session_end(struct replay_session *session, enum replay_fault fault,
     replay_route_forget(session->target->route, session);
     replay_content_free(&session->content);
     io_free(&session->io);
-    replay_target_event(session->target, kind, session->slot, false, reason);
+    replay_target_report(session->target,
+                         &(struct replay_event){.kind = kind,
+                                                .slot = session->slot,
+                                                .reason = reason,
+                                                .refused = code == 421});
     if (current != NULL)
         replay_job_done(current);
     if (ahead != NULL)
@@ -387,8 +391,10 @@ void
 replay_session_give(struct replay_session *session, struct replay_job *job)
 {
     if (!replay_step_begin(session, &session->current, job)) {
-        replay_target_event(session->target, REPLAY_DONE, session->slot, false,
-                            NULL);
+        replay_target_report(session->target,
+                             &(struct replay_event){.kind = REPLAY_DONE,
+                                                    .slot = session->slot,
+                                                    .unasked = true});
         replay_job_done(job);
         return;
     }
@@ -401,6 +407,12 @@ replay_session_quit(struct replay_session *session)
 {
     replay_step_say_quit(session);
     set_timeout(session);
+}
+
+void
+replay_session_give_up(struct replay_session *session, const char *reason)
+{
+    replay_session_end(session, FAULT_THEIRS, 0, reason);
 }
 
 void

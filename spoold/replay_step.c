@@ -296,16 +296,18 @@ static void
 finish(struct replay_session *session)
 {
     struct replay_job *job = session->current.job;
-    bool accepted = false;
+    struct replay_event event = {.kind = REPLAY_DONE, .slot = session->slot};
 
-    for (size_t i = 0; i < job->n_tries; i++)
-        accepted |= job->tries[i].said == SAID_REPLY &&
-                    !job->tries[i].at_rcpt && job->tries[i].code / 100 == 2;
+    for (size_t i = 0; i < job->n_tries; i++) {
+        event.accepted |= job->tries[i].said == SAID_REPLY &&
+                          !job->tries[i].at_rcpt &&
+                          job->tries[i].code / 100 == 2;
+        event.refused |= replay_outcome_is_distress(&job->tries[i]);
+    }
     session->current = session->ahead;
     session->ahead = (struct transaction){0};
     session->done++;
-    replay_target_event(session->target, REPLAY_DONE, session->slot, accepted,
-                        NULL);
+    replay_target_report(session->target, &event);
     replay_job_done(job);
 }
 

@@ -20,6 +20,16 @@
 
 static struct replay_target *targets; /* by name */
 
+/* Of all connections to them. */
+static struct replay_budget budget;
+static struct loop_timer *budget_timer;
+
+struct replay_link {
+    struct replay_budget_link link; /* first */
+    struct replay_target *target;
+    size_t slot;
+};
+
 /* --- what the store keeps ------------------------------------------------ */
 
 void
@@ -34,7 +44,14 @@ replay_target_keep(struct replay_target *target,
         .since_ms = target->since_ms,
         .reach_ms = replay_target_reach_ms(target),
         .reason = view_of(target->sched.reason),
+        .pause_until_ms = target->pause_until_ms,
+        .paused_by = view_of(target->paused_by),
     };
+    struct replay_pace_memory memory = replay_pace_memory(&target->sched.pace);
+
+    health.rate = memory.rate;
+    health.hurt_rate = memory.hurt_rate;
+    health.hurt_connections = memory.hurt_window;
 
     replay_limit_encode(target, &limits);
     health.limits = buf_view(&limits);
@@ -61,6 +78,8 @@ event_of(enum target_state state)
         return EVENT_TARGET_DOWN;
     case TARGET_RETURNING:
         return EVENT_TARGET_RETURNING;
+    case TARGET_PAUSED:
+        return EVENT_TARGET_PAUSED;
     }
     bug("target state %d", (int)state);
 }
@@ -85,18 +104,27 @@ static void
 announce(struct replay_target *target)
 {
     const struct replay_sched *sched = &target->sched;
+    char until[CLOCK_TEXT_MAX];
     struct event event;
 
     target->since_ms = (uint64_t)clock_wall_ms();
-    if (sched->state == TARGET_DOWN)
+    if (sched->state == TARGET_DOWN || sched->state == TARGET_PAUSED)
         replay_queue_forget_live(target);
+    if (target->paused && sched->state != TARGET_PAUSED)
+        replay_pause_ended(target);
+    target->paused = sched->state == TARGET_PAUSED;
     event_begin(&event, event_of(sched->state));
     event_text(&event, "target", target->name);
-    if (sched->state == TARGET_DOWN) {
+    if (sched->state == TARGET_DOWN)
         event_num(&event, "probe-ms",
                   (uint64_t)(sched->probe_ms - loop_now_ms()));
+    if (target->paused)
+        event_text(&event, "by", target->paused_by);
+    if (target->paused && target->pause_until_ms != 0)
+        event_text(&event, "until",
+                   clock_print_iso((int64_t)target->pause_until_ms, until));
+    if (sched->state == TARGET_DOWN || target->paused)
         event_text(&event, "reason", sched->reason);
-    }
     event_end(&event);
     target->unkept = !replay_store_is_ready();
     if (target->unkept)
@@ -119,6 +147,71 @@ replay_target_store_up(bool again)
     }
 }
 
+/* --- all connections ----------------------------------------------------- */
+
+static struct replay_target *
+target_of(struct replay_budget_member *member)
+{
+    return (
+        struct replay_target *)(void *)((char *)member -
+                                        offsetof(struct replay_target, budget));
+}
+
+/* Those that waited for a connection are asked again. */
+static void
+serve(void *arg)
+{
+    (void)arg;
+    for (size_t n = budget.total; n > 0; n--) {
+        struct replay_budget_member *member = replay_budget_next(&budget);
+
+        if (member == NULL)
+            return;
+        replay_target_run(target_of(member));
+    }
+}
+
+/* How many connections the target may have now. */
+static size_t
+share_of(const struct replay_target *target, int64_t now_ms)
+{
+    size_t share = replay_budget_share(&budget, &target->budget);
+    int64_t wait_ms;
+
+    replay_budget_in_the_way(&budget, now_ms, &wait_ms);
+    if (wait_ms == 0)
+        return share;
+    loop_timer_set(budget_timer, (uint64_t)wait_ms);
+    return share < target->budget.open ? share : target->budget.open;
+}
+
+static void
+open_session(struct replay_target *target, size_t slot)
+{
+    int64_t now_ms = loop_now_ms(), wait_ms;
+    struct replay_link *link = mem_alloc(sizeof(*link));
+    struct replay_link *hangs = (struct replay_link *)replay_budget_in_the_way(
+        &budget, now_ms, &wait_ms);
+
+    if (hangs != NULL)
+        replay_session_give_up(hangs->target->sessions[hangs->slot],
+                               "no answer, and others wait for its place");
+    link->target = target;
+    link->slot = slot;
+    target->links[slot] = link;
+    replay_budget_connect(&budget, &target->budget, &link->link, now_ms);
+    replay_session_open(target, slot);
+}
+
+static void
+session_ended(struct replay_target *target, size_t slot)
+{
+    target->sessions[slot] = NULL;
+    replay_budget_end(&budget, &target->budget, &target->links[slot]->link);
+    free(target->links[slot]);
+    target->links[slot] = NULL;
+}
+
 /* --- the scheduler ------------------------------------------------------- */
 
 static void
@@ -126,10 +219,13 @@ give(struct replay_target *target, size_t slot)
 {
     struct replay_job *job = replay_work_take(target);
 
-    if (job != NULL)
+    if (job != NULL) {
+        replay_sched_bytes(&target->sched, job->message.message.size,
+                           loop_now_ms());
         replay_session_give(target->sessions[slot], job);
-    else
+    } else {
         replay_target_event(target, REPLAY_NO_WORK, slot, false, NULL);
+    }
 }
 
 static void
@@ -137,7 +233,7 @@ obey(struct replay_target *target, const struct replay_action *action)
 {
     switch (action->kind) {
     case REPLAY_OPEN:
-        replay_session_open(target, action->slot);
+        open_session(target, action->slot);
         break;
     case REPLAY_GIVE:
         give(target, action->slot);
@@ -168,6 +264,7 @@ static void
 target_free(struct replay_target *target)
 {
     HASH_DEL(targets, target);
+    replay_budget_forget(&budget, &target->budget);
     replay_sched_free(&target->sched);
     replay_route_free(&target->route);
     replay_queue_free(&target->queue);
@@ -175,6 +272,7 @@ target_free(struct replay_target *target)
     loop_timer_free(&target->wake);
     buf_free(&target->hosts);
     free(target->sessions);
+    free(target->links);
     free(target->name);
     free(target);
 }
@@ -187,15 +285,21 @@ run(void *arg)
     int64_t now_ms = loop_now_ms(), wake_ms;
 
     target->running = false;
-    while (replay_sched_next(&target->sched, waiting(target), now_ms, &action))
+    replay_sched_set_share(&target->sched, share_of(target, now_ms));
+    while (
+        replay_sched_next(&target->sched, waiting(target), now_ms, &action)) {
         obey(target, &action);
+        replay_sched_set_share(&target->sched, share_of(target, now_ms));
+    }
     if (target->gone && !target->running && target->under_way == 0 &&
         replay_sched_open(&target->sched) == 0) {
         replay_work_forget(target);
         target_free(target);
         return;
     }
-    wake_ms = replay_sched_wake(&target->sched);
+    wake_ms = replay_sched_wake(&target->sched, now_ms);
+    if (target->sched.starved)
+        replay_budget_wait(&budget, &target->budget);
     if (wake_ms == INT64_MAX)
         loop_timer_cancel(target->wake);
     else
@@ -219,27 +323,47 @@ replay_target_run(struct replay_target *target)
 }
 
 void
+replay_target_report(struct replay_target *target,
+                     const struct replay_event *event)
+{
+    size_t slot = event->slot;
+
+    if (event->kind == REPLAY_READY) {
+        replay_budget_ready(&budget, &target->links[slot]->link);
+        serve(NULL);
+    }
+    replay_sched_event(&target->sched, event, loop_now_ms());
+    if (event->kind == REPLAY_CLOSED || event->kind == REPLAY_FAILED ||
+        event->kind == REPLAY_BROKEN) {
+        session_ended(target, slot);
+        replay_check_drained();
+        serve(NULL);
+    }
+    replay_target_run(target);
+}
+
+void
 replay_target_event(struct replay_target *target, enum replay_event_kind kind,
                     size_t slot, bool accepted, const char *reason)
 {
-    struct replay_event event = {kind, slot, accepted, reason};
+    struct replay_event event = {
+        .kind = kind, .slot = slot, .accepted = accepted, .reason = reason};
 
-    replay_sched_event(&target->sched, &event, loop_now_ms());
-    if (kind == REPLAY_CLOSED || kind == REPLAY_FAILED ||
-        kind == REPLAY_BROKEN) {
-        target->sessions[slot] = NULL;
-        replay_check_drained();
-    }
-    replay_target_run(target);
+    replay_target_report(target, &event);
 }
 
 struct replay_job *
 replay_target_ahead(struct replay_target *target, size_t slot)
 {
-    if (!replay_sched_may_ahead(&target->sched, slot,
-                                replay_work_waiting(target)))
-        return NULL;
-    return replay_work_take(target);
+    struct replay_job *job = NULL;
+    int64_t now_ms = loop_now_ms();
+
+    if (replay_sched_may_ahead(&target->sched, slot,
+                               replay_work_waiting(target), now_ms))
+        job = replay_work_take(target);
+    if (job != NULL)
+        replay_sched_bytes(&target->sched, job->message.message.size, now_ms);
+    return job;
 }
 
 /* --- configuration ------------------------------------------------------- */
@@ -281,6 +405,12 @@ adopt(struct replay_target *target, const struct conf_target *conf)
         .connections = (size_t)replay_limit_of(target, TARGET_LIMIT_CONNECTIONS,
                                                conf->connections),
         .messages_per_connection = conf->messages_per_connection,
+        .connection_rate = replay_limit_of(target, TARGET_LIMIT_CONNECTION_RATE,
+                                           conf->connection_rate),
+        .message_rate = replay_limit_of(target, TARGET_LIMIT_MESSAGE_RATE,
+                                        conf->message_rate),
+        .byte_rate =
+            replay_limit_of(target, TARGET_LIMIT_BYTE_RATE, conf->byte_rate),
         .probe_min_ms = conf->probe_min_ms,
         .probe_max_ms = conf->probe_max_ms,
     };
@@ -300,8 +430,12 @@ fit_sessions(struct replay_target *target, size_t n_before)
         return;
     target->sessions = mem_grow(target->sessions, target->sched.n_slots,
                                 sizeof(*target->sessions));
-    for (size_t i = n_before; i < target->sched.n_slots; i++)
+    target->links =
+        mem_grow(target->links, target->sched.n_slots, sizeof(*target->links));
+    for (size_t i = n_before; i < target->sched.n_slots; i++) {
         target->sessions[i] = NULL;
+        target->links[i] = NULL;
+    }
 }
 
 /* What the store kept of a target; *memory holds its texts. The rows are asked
@@ -340,19 +474,25 @@ target_new(const struct conf_target *conf)
     struct buf memory = {0};
     struct target_health health;
     enum target_state state = TARGET_UP;
+    struct replay_pace_memory pace;
 
     target->name = mem_copy(conf->name.data, conf->name.len);
     health = read_health(target->name, &memory);
-    if (health.state == TARGET_DOWN || health.state == TARGET_RETURNING)
+    if (health.state >= TARGET_DOWN && health.state <= TARGET_PAUSED)
         state = (enum target_state)health.state;
+    pace = (struct replay_pace_memory){.rate = health.rate,
+                                       .hurt_rate = health.hurt_rate,
+                                       .hurt_window = health.hurt_connections};
     replay_limit_load(target, health.limits);
     adopt(target, conf);
     target->queue = replay_queue_new();
     target->since_ms =
         health.since_ms != 0 ? health.since_ms : (uint64_t)clock_wall_ms();
-    replay_sched_init(&target->sched, &target->limits, state, health.reach_ms,
-                      replay_sched_random(replay_random()), loop_now_ms());
+    replay_sched_init(&target->sched, &target->limits, &pace, state,
+                      health.reach_ms, replay_sched_random(replay_random()),
+                      loop_now_ms());
     replay_sched_set_reason(&target->sched, health.reason);
+    replay_pause_load(target, &health);
     fit_sessions(target, 0);
     target->wake = loop_timer_new(on_wake, target);
     HASH_ADD_KEYPTR(hh, targets, target->name, strlen(target->name), target);
@@ -400,6 +540,10 @@ replay_target_configure(const struct conf *conf)
 {
     const struct conf_target *rows = conf->targets.items;
 
+    if (budget_timer == NULL)
+        budget_timer = loop_timer_new(serve, NULL);
+    replay_budget_set(&budget, (size_t)conf->target_connections,
+                      (size_t)conf->target_connecting);
     for (size_t i = 0; i < conf->targets.count; i++) {
         struct replay_target *target = replay_target_find(rows[i].name);
 
@@ -481,6 +625,10 @@ replay_target_describe(struct replay_target *target,
         .deferred = target->deferred,
         .reason = view_of(sched->reason),
         .hosts = buf_view(&target->hosts),
+        .pause_until_ms = target->pause_until_ms,
+        .paused_by = view_of(target->paused_by),
+        .rate = (uint64_t)(target->sched.pace.rate.now + 0.5),
+        .window = replay_pace_window(&target->sched.pace),
     };
     if (sched->state == TARGET_DOWN)
         now->probe_ms =
