@@ -77,7 +77,8 @@ test_states(void **state)
     assert_string_equal(target_state_name(TARGET_DOWN), "down");
     assert_string_equal(target_state_name(TARGET_RETURNING), "returning");
     assert_string_equal(target_state_name(0), "invalid");
-    assert_string_equal(target_state_name(4), "invalid");
+    assert_string_equal(target_state_name(TARGET_PAUSED), "paused");
+    assert_string_equal(target_state_name(5), "invalid");
 }
 
 int
