@@ -154,7 +154,8 @@ test_verbs(void **state)
 
     (void)state;
     for (size_t i = 0; i < n; i++) {
-        assert_int_equal(rows[i].number, i + 1); /* for ever: no gaps */
+        /* On disk, for ever: in order, so that none is taken twice. */
+        assert_true(rows[i].number > (i > 0 ? rows[i - 1].number : 0));
         assert_string_equal(event_verb((uint64_t)rows[i].number), rows[i].verb);
         assert_int_equal(strspn(rows[i].verb, "abcdefghijklmnopqrstuvwxyz-"),
                          strlen(rows[i].verb));
@@ -162,7 +163,7 @@ test_verbs(void **state)
             assert_string_not_equal(rows[i].verb, rows[k].verb);
     }
     assert_string_equal(event_verb(0), "unknown");
-    assert_string_equal(event_verb(n + 1), "unknown");
+    assert_string_equal(event_verb((uint64_t)rows[n - 1].number + 1), "unknown");
     assert_string_equal(event_verb(UINT64_MAX), "unknown");
 }
 
