@@ -81,7 +81,7 @@ struct mime_node {
     uint32_t parent; /* index; smaller than the node's own; MIME_NONE: root */
     uint32_t children;
     enum mime_kind kind;
-    bool in_digest; /* the parent is a multipart/digest */
+    bool is_digest; /* multipart/digest: parts default to message/rfc822 */
     /* The header with its empty line, and the body, which has the children's
      * headers and bodies in it. body_at == header_at + header_len. */
     uint64_t header_at, header_len;

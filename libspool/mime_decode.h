@@ -37,7 +37,6 @@ enum mime_encoding {
     MIME_IDENTITY, /* 7bit, 8bit, binary, and what is unknown */
     MIME_BASE64,
     MIME_QUOTED_PRINTABLE,
-    MIME_UUENCODE,
 };
 /* Of a Content-Transfer-Encoding value. False: unknown (BINARY answers
  * UNKNOWN-CTE, RFC 3516). */

@@ -28,9 +28,6 @@ void mime_envelope_encode(const struct mime *mime, const struct mime_node *node,
  * with parentheses. -1: damaged. */
 int mime_envelope_print(struct view *packed, struct buf *out);
 
-/* Steps over an envelope. -1: damaged. */
-int mime_envelope_skip(struct view *packed);
-
 /* One field of it (MIME_DATE .. MIME_MESSAGE_ID; packed is not moved). 1: it
  * is there; 0: it is not; -1: damaged. */
 int mime_envelope_string(struct view packed, enum mime_field_name name,

@@ -34,6 +34,7 @@ struct mime_range {
     uint64_t at, len;
     /* Of the part the section names, for BINARY: */
     enum mime_kind kind;
+    bool encoding_known;
     enum mime_encoding encoding;
 };
 
