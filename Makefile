@@ -23,7 +23,7 @@ FUZZ_CHECK_SECONDS ?= 3
 # --- packages -------------------------------------------------------------
 
 PACKAGES_build = gcc libc6-dev make pkg-config dns-root-data \
-    libconfuse-dev libevent-dev libjansson-dev liblmdb-dev libsodium-dev \
+    libconfuse-dev libevent-dev libgmime-3.0-dev libjansson-dev liblmdb-dev libsodium-dev \
     libssl-dev libunbound-dev libzstd-dev uthash-dev
 PACKAGES_npm   = $(shell command -v npm >/dev/null || echo npm)
 PACKAGES_check = $(PACKAGES_build) clang fuse3 libclang-rt-14-dev \
@@ -61,11 +61,27 @@ SRCS_libspool = \
     libspool/hosts.c \
     libspool/dns.c \
     libspool/mx.c \
+    libspool/mime_token.c \
+    libspool/mime_addr.c \
+    libspool/mime_field.c \
+    libspool/mime.c \
+    libspool/mime_header.c \
+    libspool/mime_charset.c \
+    libspool/mime_decode.c \
+    libspool/mime_fold.c \
     libspool/msgid.c \
     libspool/event.c \
     libspool/event_line.c \
     libspool/ctl.c \
     libspool/record.c \
+    libspool/mime_pack.c \
+    libspool/mime_envelope.c \
+    libspool/mime_walk.c \
+    libspool/mime_structure.c \
+    libspool/mime_print.c \
+    libspool/mime_section.c \
+    libspool/mime_search.c \
+    libspool/mime_sort.c \
     libspool/message.c \
     libspool/smtp_param.c \
     libspool/mailbox.c \
@@ -338,7 +354,11 @@ WARNINGS = -Wall -Wextra -Werror -Wshadow -Wvla -Wundef -Wpointer-arith \
 CPPFLAGS += -D_GNU_SOURCE -DSPOOLD_VERSION='"$(VERSION)"' -Ilibspool
 BASE_CFLAGS = -std=c17 -g $(WARNINGS) -fstack-protector-strong -fno-common
 LDLIBS_libspool = -llmdb -lzstd -lsodium -lconfuse
-LDLIBS_spoold   = $(LDLIBS_libspool) -levent -lssl -lcrypto -ljansson \
+# Asked when it is used: the package may not be there yet.
+GMIME_CFLAGS = $(subst -I,-isystem ,$(shell pkg-config --cflags gmime-3.0))
+LDLIBS_gmime = -Wl,--push-state,--as-needed \
+    $(shell pkg-config --libs gmime-3.0) -Wl,--pop-state
+LDLIBS_spoold   = $(LDLIBS_libspool) $(LDLIBS_gmime) -levent -lssl -lcrypto -ljansson \
     -lunbound
 LDLIBS_spoolctl = $(LDLIBS_libspool) -ljansson
 
@@ -377,6 +397,10 @@ $(BUILD)/spoolctl: $(OBJS_spoolctl) $(LIBSPOOL)
 
 $(BUILD)/obj/libspool/dictionary.o build/fuzz-obj/libspool/dictionary.o: \
     libspool/dictionary_shipped.bin
+
+$(addprefix $(BUILD)/obj/libspool/, mime_decode.o mime_fold.o) \
+build/fuzz-obj/libspool/mime_decode.o build/fuzz-obj/libspool/mime_fold.o: \
+    CPPFLAGS += $(GMIME_CFLAGS)
 
 $(LIBSPOOL): $(OBJS_libspool)
 	$(SAY) AR $@
@@ -461,6 +485,9 @@ build/fuzz/manifest: $(addprefix build/fuzz-obj/spoolctl/, \
     import_manifest.o import_envelope.o member.o)
 build/fuzz/manifest: LDLIBS_libspool += -ljansson
 
+build/fuzz/mime build/fuzz/mime_decode build/fuzz/mime_search: \
+    LDLIBS_libspool += $(LDLIBS_gmime)
+
 fuzz: $(FUZZ_ALL)
 	FUZZ_CHECK_SECONDS=$(FUZZ_SECONDS) $(PYTHON) tests/run.py $(FUZZ_ALL)
 
@@ -468,6 +495,12 @@ fuzz: $(FUZZ_ALL)
 build/fault.so: tests/fault/fault.c | build/.packages-build
 	$(SAY) LINK $@
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -fPIC -shared -o $@ $< -ldl
+
+# Prints what IMAP says of messages (tests/interop/test_mime_dovecot.py).
+$(BUILD)/interop/mime_show: $(BUILD)/obj/tests/interop/mime_show.o $(LIBSPOOL)
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS_libspool) $(LDLIBS_gmime)
 
 # A file system that forgets what was not synced (tests/fault).
 build/powercut: tests/fault/powercut.c | build/.packages-check

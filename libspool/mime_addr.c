@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One pass over the value. Words in front of "<" are a name, in front of "@"
- * or an end a mailbox: which one is known only there, so both are gathered.
+ * One pass over the value. What stands in front of "<" is a name, in front of
+ * "@" or an end a mailbox: which one is known only there, so both are
+ * gathered.
  *
  *     WORDS   name or mailbox; "<" ANGLE, "@" HOST, ":" begins a group
  *     ANGLE   behind "<": mailbox; "@" ROUTE if first, else HOST; ">" DONE
@@ -35,7 +36,8 @@ struct parser {
     enum addr_state state;
     bool blank; /* before the next word */
     bool in_angle;
-    bool any; /* something of an address was there */
+    bool any;   /* something of an address was there */
+    bool words; /* the mailbox is several words */
     bool has_comment;
     struct buf phrase; /* words with one blank between */
     struct buf mailbox, route, host, comment;
@@ -75,7 +77,7 @@ begin_address(struct parser *parser)
 {
     parser->state = ADDR_WORDS;
     parser->blank = parser->in_angle = parser->any = false;
-    parser->has_comment = false;
+    parser->has_comment = parser->words = false;
     buf_reset(&parser->phrase);
     buf_reset(&parser->mailbox);
     buf_reset(&parser->route);
@@ -87,12 +89,14 @@ static void
 end_address(struct parser *parser)
 {
     struct mime_addr addr = {.kind = MIME_ADDR_MAILBOX};
+    bool only_name = parser->state == ADDR_WORDS && parser->words;
 
     if (parser->any) {
         addr.route = view_or_none(&parser->route);
-        addr.mailbox = view_or_none(&parser->mailbox);
+        if (!only_name)
+            addr.mailbox = view_or_none(&parser->mailbox);
         addr.host = view_or_none(&parser->host);
-        if (parser->in_angle)
+        if (parser->in_angle || only_name)
             addr.name = view_or_none(&parser->phrase);
         else if (parser->has_comment)
             addr.name = view_or_none(&parser->comment);
@@ -128,6 +132,46 @@ end_group(struct parser *parser)
     parser->in_group = false;
 }
 
+static void
+add_phrase(struct parser *parser, struct view word, bool blank)
+{
+    if (parser->in_angle)
+        return;
+    if (blank && parser->phrase.len > 0)
+        buf_add_byte(&parser->phrase, ' ');
+    buf_add_view(&parser->phrase, word);
+}
+
+/* Words that no "." joins are no mailbox: the blank shows it. */
+static bool
+joins(const struct buf *before, struct view word)
+{
+    return view_equal(word, VIEW(".")) || before->len == 0 ||
+           before->data[before->len - 1] == '.';
+}
+
+static void
+add_mailbox(struct parser *parser, struct view word, bool blank)
+{
+    if (blank && !joins(&parser->mailbox, word)) {
+        buf_add_byte(&parser->mailbox, ' ');
+        parser->words = true;
+    }
+    buf_add_view(&parser->mailbox, word);
+}
+
+static void
+add_host(struct parser *parser, struct view word, bool blank)
+{
+    struct buf *host = &parser->host;
+
+    add_phrase(parser, word, blank);
+    if (blank && !joins(host, word))
+        parser->state = ADDR_DONE;
+    else
+        buf_add_view(host, word);
+}
+
 /* A word (in quotes or not), or a "." where the state has no other use. */
 static void
 add_word(struct parser *parser, struct view word)
@@ -138,25 +182,20 @@ add_word(struct parser *parser, struct view word)
     parser->any = true;
     switch (parser->state) {
     case ADDR_WORDS:
-        if (blank && parser->phrase.len > 0)
-            buf_add_byte(&parser->phrase, ' ');
-        buf_add_view(&parser->phrase, word);
-        buf_add_view(&parser->mailbox, word);
+        add_phrase(parser, word, blank);
+        add_mailbox(parser, word, blank);
         break;
     case ADDR_ANGLE:
-        buf_add_view(&parser->mailbox, word);
+        add_mailbox(parser, word, blank);
         break;
     case ADDR_ROUTE:
         buf_add_view(&parser->route, word);
         break;
     case ADDR_HOST:
-        if (blank && parser->host.len > 0 && !view_equal(word, VIEW(".")) &&
-            parser->host.data[parser->host.len - 1] != '.')
-            parser->state = ADDR_DONE;
-        else
-            buf_add_view(&parser->host, word);
+        add_host(parser, word, blank);
         break;
     case ADDR_DONE:
+        add_phrase(parser, word, blank);
         break;
     }
 }
@@ -228,9 +267,13 @@ take_at(struct parser *parser)
         parser->state = ADDR_ROUTE;
     else if (parser->state == ADDR_WORDS || parser->state == ADDR_ANGLE)
         parser->state = ADDR_HOST;
+    else if (parser->state == ADDR_HOST)
+        parser->state = ADDR_DONE;
     parser->any = true;
     if (parser->state == ADDR_ROUTE)
         buf_add_byte(&parser->route, '@');
+    else
+        add_phrase(parser, VIEW("@"), false);
 }
 
 static void
@@ -243,6 +286,7 @@ take_less(struct parser *parser)
     }
     parser->in_angle = true;
     parser->state = ADDR_ANGLE;
+    parser->words = false;
     buf_reset(&parser->mailbox);
     buf_reset(&parser->host);
 }
@@ -256,6 +300,13 @@ take_colon(struct parser *parser)
         begin_group(parser);
     else
         add_word(parser, VIEW(":"));
+}
+
+/* Between "<" and ">". */
+static bool
+is_open(const struct parser *parser)
+{
+    return parser->in_angle && parser->state != ADDR_DONE;
 }
 
 static void
@@ -272,6 +323,8 @@ take_special(struct parser *parser, struct view *value)
         parser->state = parser->in_angle ? ADDR_DONE : parser->state;
     else if (c == ':')
         take_colon(parser);
+    else if (c == ';' && is_open(parser))
+        add_word(parser, VIEW(";")); /* <undisclosed:;@host> */
     else if (c == ';')
         end_group(parser);
     else if (parser->state == ADDR_ROUTE)
