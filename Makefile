@@ -146,6 +146,7 @@ SRCS_spoold = \
     spoold/tls.c \
     spoold/peer.c \
     spoold/stats.c \
+    spoold/reading.c \
     spoold/sealing.c \
     spoold/gate.c \
     spoold/listener.c \
@@ -157,6 +158,8 @@ SRCS_spoold = \
     spoold/store_log.c \
     spoold/store_compact.c \
     spoold/store_scrub.c \
+    spoold/store_due.c \
+    spoold/store_readers.c \
     spoold/store_apply.c \
     spoold/store_submit.c \
     spoold/store_delivery.c \
@@ -501,6 +504,10 @@ $(BUILD)/interop/mime_show: $(BUILD)/obj/tests/interop/mime_show.o $(LIBSPOOL)
 	@mkdir -p $(@D)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS_libspool) $(LDLIBS_gmime)
+# Sets the clocks (tests/fault).
+build/clock.so: tests/fault/clock.c | build/.packages-build
+	$(SAY) LINK $@
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -fPIC -shared -o $@ $< -ldl
 
 # A file system that forgets what was not synced (tests/fault).
 build/powercut: tests/fault/powercut.c | build/.packages-check
@@ -514,10 +521,11 @@ SAN_UNIT     = $(UNIT_TESTS:%=build/san/unit/test_%)
 LINT         = $(wildcard tests/lint/*.sh)
 PARTS_python = $(wildcard tests/e2e/test_*.py tests/interop/test_*.py) \
     tests/fault/full_disk.py tests/fault/nth_call.py tests/fault/kill.py \
-    tests/fault/powercut.py tests/fault/bit_flips.py
+    tests/fault/powercut.py tests/fault/bit_flips.py \
+    tests/fault/bad_days.py
 
 check: | build/.packages-check
-	$(MAKE) all build/fault.so build/powercut $(FUZZ_ALL)
+	$(MAKE) all build/fault.so build/clock.so build/powercut $(FUZZ_ALL)
 	$(MAKE) SAN=1 all $(SAN_UNIT)
 	FUZZ_CHECK_SECONDS=$(FUZZ_CHECK_SECONDS) $(PYTHON) tests/run.py \
 	    $(LINT) $(SAN_UNIT) $(FUZZ_ALL) $(PARTS_python)

@@ -371,6 +371,32 @@ db_reap_readers(struct db *db)
     mdb_reader_check(db->env, &dead);
 }
 
+/* One line of LMDB's table of readers: process, thread, commit or "-". */
+static int
+on_reader(const char *line, void *arg)
+{
+    struct db_reader *oldest = arg;
+    unsigned long process, commit;
+
+    if (sscanf(line, "%lu %*x %lu", &process, &commit) == 2 &&
+        (oldest->process == 0 || commit < oldest->commit))
+        *oldest = (struct db_reader){process, commit};
+    return 0;
+}
+
+uint64_t
+db_oldest_reader(struct db *db, struct db_reader *oldest)
+{
+    MDB_envinfo info;
+
+    *oldest = (struct db_reader){0};
+    if (mdb_reader_list(db->env, on_reader, oldest) < 0 ||
+        mdb_env_info(db->env, &info) != 0 || oldest->process == 0 ||
+        oldest->commit >= info.me_last_txnid)
+        return 0;
+    return info.me_last_txnid - oldest->commit;
+}
+
 uint64_t
 db_free_bytes(struct db *db)
 {

@@ -42,6 +42,13 @@ struct db *db_open_writer(const char *dir, struct why *why);
 void db_close(struct db **db);
 /* Frees the slots of readers that died. */
 void db_reap_readers(struct db *db);
+/* The reader whose transaction is the oldest, and how many commits have been
+ * made since it began; 0: nobody is behind the last commit. */
+struct db_reader {
+    uint64_t process;
+    uint64_t commit; /* the number of the one it sees */
+};
+uint64_t db_oldest_reader(struct db *db, struct db_reader *oldest);
 /* Free bytes of the file system the store is in. */
 uint64_t db_free_bytes(struct db *db);
 /* Bytes in pages of the file that are free for use again: a file that was
@@ -173,16 +180,16 @@ enum db_result db_get_totals(struct db_txn *txn, struct db_totals *totals);
 enum db_result db_put_totals(struct db_txn *txn,
                              const struct db_totals *totals);
 
-/* Rows of later that are due, outside a write transaction: fills up to max
- * and returns how many; the time of the next one that is not due goes to
- * *next_ms (0: none). */
+/* Rows of later from from_ms to until_ms, outside a write transaction: fills
+ * up to max and returns how many; the time of the next one after these goes
+ * to *next_ms (0: none, or there was no room for all). */
 struct db_later {
     uint64_t when_ms;
     uint64_t id;
     uint64_t n;
 };
-int db_due(struct db *db, uint64_t now_ms, struct db_later *due, size_t max,
-           uint64_t *next_ms);
+int db_due(struct db *db, uint64_t from_ms, uint64_t until_ms,
+           struct db_later *due, size_t max, uint64_t *next_ms);
 /* The oldest purges, due or not: for when room is short. */
 int db_purges(struct db *db, struct db_later *due, size_t max);
 

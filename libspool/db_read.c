@@ -420,11 +420,12 @@ db_read_counts(struct db *db, struct db_counts *out, struct why *why)
     return 1;
 }
 
-/* Walks later from its start; purges only takes those rows. */
+/* Walks later from a time on; purges only takes those rows. */
 static int
-walk_later(struct db *db, uint64_t until_ms, bool purges_only,
+walk_later(struct db *db, uint64_t from_ms, uint64_t until_ms, bool purges_only,
            struct db_later *due, size_t max, uint64_t *next_ms)
 {
+    struct db_key from;
     MDB_val k, v;
     MDB_cursor *cursor;
     MDB_txn *txn;
@@ -439,7 +440,9 @@ walk_later(struct db *db, uint64_t until_ms, bool purges_only,
         db_read_end(db);
         return -1;
     }
-    rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+    db_key_later(&from, from_ms, 0, 0);
+    k = db_key_val(&from);
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
     for (; rc == 0 && count < max;
          rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
         struct db_later row;
@@ -462,10 +465,10 @@ walk_later(struct db *db, uint64_t until_ms, bool purges_only,
 }
 
 int
-db_due(struct db *db, uint64_t now_ms, struct db_later *due, size_t max,
-       uint64_t *next_ms)
+db_due(struct db *db, uint64_t from_ms, uint64_t until_ms, struct db_later *due,
+       size_t max, uint64_t *next_ms)
 {
-    return walk_later(db, now_ms, false, due, max, next_ms);
+    return walk_later(db, from_ms, until_ms, false, due, max, next_ms);
 }
 
 int
@@ -473,7 +476,7 @@ db_purges(struct db *db, struct db_later *due, size_t max)
 {
     uint64_t next_ms;
 
-    return walk_later(db, UINT64_MAX, true, due, max, &next_ms);
+    return walk_later(db, 0, UINT64_MAX, true, due, max, &next_ms);
 }
 
 uint64_t

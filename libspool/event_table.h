@@ -51,4 +51,6 @@ X(43, LIMIT_SET,        "limit-set",        "the operator set a limit of a targe
 X(44, LIMIT_ENDED,      "limit-ended",      "the time of a limit the operator had set is over; the configuration holds again")
 X(52, TARGET_PAUSED,    "target-paused",    "the operator or the guard paused a target: nothing begins")
 X(53, PAUSE_ENDED,      "pause-ended",      "a target's pause is over: its time, or the operator resumed it")
+X(60, READER_HANGS,     "reader-hangs",     "a process has been reading the store at one point for a minute: the file grows meanwhile")
+X(61, CLOCK_BACK,       "clock-back",       "the system's clock was set back; what waits goes by the time it would be without that")
 /* clang-format on */

@@ -92,6 +92,29 @@ check_owner(int dir, const char *path, const struct parent_owner *owner,
                     (unsigned)st.st_uid, (unsigned)owner->uid);
 }
 
+/* The files of LMDB, as a restore by hand or another user may leave them. */
+static int
+check_file(int dir, const char *path, const char *name,
+           const struct parent_owner *owner, struct why *why)
+{
+    struct stat st;
+
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT
+                   ? 0
+                   : why_text(why, "%s/%s: %s", path, name, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return why_text(why, "%s/%s is not an ordinary file", path, name);
+    if (st.st_uid == owner->uid)
+        return 0;
+    /* The directory is the roles': not another name of a file of root's. */
+    if (owner->drops && st.st_uid == 0 && st.st_nlink == 1 &&
+        fchownat(dir, name, owner->uid, owner->gid, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    return why_text(why, "%s/%s belongs to user %u, the daemon runs as %u",
+                    path, name, (unsigned)st.st_uid, (unsigned)owner->uid);
+}
+
 static int
 make_directories(char *path)
 {
@@ -176,6 +199,8 @@ parent_spool_open(const struct conf *conf, const struct parent_owner *owner,
         return why_text(why, "%s: %s", path, strerror(errno));
     if (check_foreign(dir, path, why) == 0 &&
         check_owner(dir, path, owner, why) == 0 &&
+        check_file(dir, path, "data.mdb", owner, why) == 0 &&
+        check_file(dir, path, "lock.mdb", owner, why) == 0 &&
         make_inside(dir, path, INCOMING, owner, why) == 0)
         lock = take_lock(dir, path, owner, why);
     close(dir);

@@ -19,6 +19,7 @@
 #include "mem.h"
 #include "msgid.h"
 #include "peer.h"
+#include "reading.h"
 #include "role.h"
 #include "sealing.h"
 #include "stats.h"
@@ -73,6 +74,8 @@ open_store(void)
 {
     struct why why;
 
+    stats_cells_of(ROLE_REPLAY);
+    reading_start();
     replay.db = db_open_reader(".", &why);
     if (replay.db == NULL)
         fatal("%s", why.text);
@@ -197,7 +200,7 @@ replay_on_fetch(struct peer_message *message)
         peer_reply(message, PROTO_FETCHED, &answer);
         return;
     }
-    found = db_read_message(replay.db, fetch->id, &row, &why);
+    found = replay_read_message(fetch->id, &row, &why);
     if (found == 1) {
         answer.last = fetch->piece + 1 >= row.message.pieces;
         found = replay_content_piece(fetch->id, &row.message, fetch->piece,

@@ -338,6 +338,10 @@ void replay_content_free(struct replay_content **content);
  * end mark must never be sent. */
 int replay_content_next(struct replay_content *content, struct buf *out,
                         struct why *why);
+/* db_read_message(), but not of one whose reading ended a process before
+ * (reading.h): -1 then, too. */
+int replay_read_message(uint64_t id, struct db_message *message,
+                        struct why *why);
 /* One piece, decoded, until the next call of this file. 1: *bytes is set, 0:
  * there is no such piece, -1: damaged, or the store cannot be read. */
 int replay_content_piece(uint64_t id, const struct message *message, uint64_t n,

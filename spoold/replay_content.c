@@ -17,6 +17,7 @@
 #include "dot.h"
 #include "dsn.h"
 #include "mem.h"
+#include "reading.h"
 
 struct replay_content {
     uint64_t id;
@@ -56,6 +57,30 @@ replay_content_free(struct replay_content **content)
 }
 
 int
+replay_read_message(uint64_t id, struct db_message *message, struct why *why)
+{
+    int found;
+
+    if (!reading_begin(id, why))
+        return -1;
+    found = db_read_message(replay_db(), id, message, why);
+    reading_end();
+    return found;
+}
+
+static int
+read_stored(uint64_t id, uint64_t n, struct why *why)
+{
+    int found;
+
+    if (!reading_begin(id, why))
+        return -1;
+    found = db_read_piece(replay_db(), id, n, &stored, why);
+    reading_end();
+    return found;
+}
+
+int
 replay_content_piece(uint64_t id, const struct message *message, uint64_t n,
                      struct view *bytes, struct why *why)
 {
@@ -72,7 +97,7 @@ replay_content_piece(uint64_t id, const struct message *message, uint64_t n,
 
     buf_reset(&stored);
     buf_reset(&plain);
-    found = db_read_piece(replay_db(), id, n, &stored, why);
+    found = read_stored(id, n, why);
     if (found == 1 &&
         body_read_piece(buf_view(&stored), &place, &plain, why) != 0)
         found = -1;

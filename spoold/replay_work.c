@@ -237,7 +237,7 @@ job_begin(struct replay_target *target, uint64_t id)
     if (job != NULL) /* the cursor passes it over: the store announced it */
         job_end(job);
     job = job_new(target, id);
-    found = db_read_message(replay_db(), id, &job->message, &why);
+    found = replay_read_message(id, &job->message, &why);
     if (found < 0) {
         tell_damaged(id, why.text);
         job_stick(job, JOB_STUCK);
@@ -360,7 +360,8 @@ job_refused(struct replay_job *job)
     struct db_message now;
     char id[MSGID_TEXT_MAX];
     bool open = false;
-    int found = db_read_message(replay_db(), job->key.id, &now, NULL);
+    struct why why;
+    int found = replay_read_message(job->key.id, &now, &why);
 
     for (size_t r = 0; found == 1 && r < job->n_results; r++)
         for (size_t i = 0; i < now.n_deliveries; i++)

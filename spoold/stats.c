@@ -14,11 +14,14 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8,
                "counters are shared as they are");
 
 #define PAGE_BYTES 4096
-_Static_assert(STAT_COUNT * 8 <= PAGE_BYTES, "one page of counters");
+#define CELLS_AT   (PAGE_BYTES / 16) /* the second half */
+_Static_assert(STAT_COUNT <= CELLS_AT, "half a page of counters");
+_Static_assert(ROLE_COUNT *STATS_CELLS <= CELLS_AT, "cells for each role");
 
 /* Until the page is there (unit tests): a private one. */
-static _Atomic uint64_t private_page[STAT_COUNT];
+static _Atomic uint64_t private_page[PAGE_BYTES / 8];
 static _Atomic uint64_t *page = private_page;
+static unsigned cells_at = CELLS_AT;
 
 static const char *const names[STAT_COUNT] = {
 #define X(NAME, name, sentence) [STAT_##NAME] = name,
@@ -78,4 +81,22 @@ const char *
 stats_name(enum stat stat)
 {
     return names[stat];
+}
+
+void
+stats_cells_of(enum role role)
+{
+    cells_at = CELLS_AT + (unsigned)role * STATS_CELLS;
+}
+
+uint64_t
+stats_cell(unsigned n)
+{
+    return atomic_load_explicit(&page[cells_at + n], memory_order_relaxed);
+}
+
+void
+stats_cell_set(unsigned n, uint64_t value)
+{
+    atomic_store_explicit(&page[cells_at + n], value, memory_order_relaxed);
 }

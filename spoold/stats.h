@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include "proto.h"
+
 enum stat {
 #define X(NAME, name, sentence) STAT_##NAME,
 #include "stats_table.h"
@@ -24,5 +26,12 @@ void stats_set(enum stat stat, uint64_t value);
 void stats_raise(enum stat stat, uint64_t value); /* if it is lower */
 uint64_t stats_get(enum stat stat);
 const char *stats_name(enum stat stat);
+
+/* Some words beside the counters, for one role each (reading.c), which
+ * survive its restart in the same way. */
+#define STATS_CELLS 32
+void stats_cells_of(enum role role); /* whose they are from now on */
+uint64_t stats_cell(unsigned n);
+void stats_cell_set(unsigned n, uint64_t value);
 
 #endif

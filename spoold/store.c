@@ -21,10 +21,8 @@
 #include "peer.h"
 #include "role.h"
 
-#define SPACE_CHECK_MS  1000
-#define REAP_MS         60000
-#define DUE_ROWS        1000 /* of later, in one record */
-#define DUE_WAIT_MAX_MS 60000
+#define SPACE_CHECK_MS 1000
+#define PURGE_ROWS     1000 /* at once, when room is short */
 
 static struct {
     struct db *db;
@@ -33,10 +31,7 @@ static struct {
     struct proto_space space;
     bool space_known;
     struct loop_timer *space_timer;
-    struct loop_timer *due_timer;
-    struct loop_timer *reap_timer;
     struct loop_timer *drain_timer;
-    uint64_t due_at_ms; /* wall time the due timer is set for, 0: not */
 } store;
 
 /* --- room ---------------------------------------------------------------- */
@@ -89,16 +84,14 @@ space_event(bool full, uint64_t free_bytes)
     buf_free(&payload);
 }
 
-static void due_set(uint64_t at_ms);
-
 /* Finished messages are kept for convenience only: room for new mail comes
  * first, oldest out first. */
 static void
 space_make_room(void)
 {
-    struct db_later *rows = mem_alloc(DUE_ROWS * sizeof(*rows));
+    struct db_later *rows = mem_alloc(PURGE_ROWS * sizeof(*rows));
 
-    store_add_due(rows, db_purges(store.db, rows, DUE_ROWS));
+    store_due_add(rows, db_purges(store.db, rows, PURGE_ROWS));
     free(rows);
 }
 
@@ -109,6 +102,7 @@ space_check(void *arg)
     bool full;
 
     (void)arg;
+    store_due_watch_clock();
     if (free_bytes < store.reserve) /* pages inside the file count as well */
         free_bytes += db_free_in_file(store.db);
     full = free_bytes < store.reserve;
@@ -122,82 +116,6 @@ space_check(void *arg)
     if (full)
         space_make_room();
     loop_timer_set(store.space_timer, SPACE_CHECK_MS);
-}
-
-/* --- what waits for its time --------------------------------------------- */
-
-/* Without room (or worse) the rows are still there: not at once again. */
-static void
-due_done(enum role from, uint64_t call, uint64_t id, enum submit_result result,
-         const char *reason, uint64_t count)
-{
-    (void)from;
-    (void)call;
-    (void)id;
-    (void)reason;
-    (void)count;
-    if (result != SUBMIT_DONE)
-        due_set((uint64_t)clock_wall_ms() + SPACE_CHECK_MS);
-}
-
-void
-store_add_due(const struct db_later *rows, int n)
-{
-    struct buf payload = {0};
-    struct store_record record = {
-        .kind = STORE_DUE, .when_ms = (uint64_t)clock_wall_ms(), .fd = -1};
-
-    if (n <= 0)
-        return;
-    for (int i = 0; i < n; i++) {
-        struct store_due_row row = {rows[i].when_ms, rows[i].id, rows[i].n};
-        struct store_due one = {{&row, 1}};
-
-        record_encode(&store_due_record, &one, &payload);
-    }
-    record.payload = buf_view(&payload);
-    store_batch_add(&record, ROLE_STORE, 0, 0, due_done);
-    buf_free(&payload);
-}
-
-static void
-due_set(uint64_t at_ms)
-{
-    uint64_t now_ms = (uint64_t)clock_wall_ms();
-    uint64_t after_ms = at_ms > now_ms ? at_ms - now_ms : 0;
-
-    /* The wall clock may jump: look again within a minute. */
-    if (after_ms > DUE_WAIT_MAX_MS)
-        after_ms = DUE_WAIT_MAX_MS;
-    store.due_at_ms = now_ms + after_ms;
-    loop_timer_set(store.due_timer, after_ms);
-}
-
-static void
-due_check(void *arg)
-{
-    struct db_later *rows = mem_alloc(DUE_ROWS * sizeof(*rows));
-    uint64_t now_ms = (uint64_t)clock_wall_ms();
-    uint64_t next_ms;
-    int n = db_due(store.db, now_ms, rows, DUE_ROWS, &next_ms);
-
-    (void)arg;
-    if (n < 0)
-        log_warn("the table of what waits could not be read");
-    store_add_due(rows, n);
-    free(rows);
-    if (n == DUE_ROWS)
-        due_set(now_ms + 1); /* more of them, after this batch */
-    else
-        due_set(next_ms > 0 ? next_ms : now_ms + DUE_WAIT_MAX_MS);
-}
-
-static void
-reap(void *arg)
-{
-    (void)arg;
-    db_reap_readers(store.db);
-    loop_timer_set(store.reap_timer, REAP_MS);
 }
 
 /* --- requests ------------------------------------------------------------ */
@@ -259,11 +177,10 @@ due_wake_for(const struct proto_outcome *outcome)
     const struct proto_result *results = outcome->results.items;
 
     for (size_t i = 0; i < outcome->results.count; i++)
-        if (delivery_waits(results[i].state) &&
-            results[i].next_ms < store.due_at_ms)
-            due_set(results[i].next_ms);
-    if (store.keep_ms > 0 && outcome->when_ms + store.keep_ms < store.due_at_ms)
-        due_set(outcome->when_ms + store.keep_ms);
+        if (delivery_waits(results[i].state))
+            store_due_by(results[i].next_ms);
+    if (store.keep_ms > 0)
+        store_due_by(outcome->when_ms + store.keep_ms);
 }
 
 static void
@@ -443,9 +360,8 @@ store_on_steer(struct peer_message *message)
                                   .fd = -1};
     const struct proto_steer *steer = message->payload;
 
-    if (steer->what == STEER_DISCARD && store.keep_ms > 0 &&
-        steer->when_ms + store.keep_ms < store.due_at_ms)
-        due_set(steer->when_ms + store.keep_ms);
+    if (steer->what == STEER_DISCARD && store.keep_ms > 0)
+        store_due_by(steer->when_ms + store.keep_ms);
     store_batch_add(&record, message->from, message->call, 0, steer_done);
 }
 
@@ -482,12 +398,10 @@ store_start(const struct conf *conf)
     store_scrub_init(store.db);
     store_ledger_start(conf);
     store.space_timer = loop_timer_new(space_check, NULL);
-    store.due_timer = loop_timer_new(due_check, NULL);
-    store.reap_timer = loop_timer_new(reap, NULL);
     space_check(NULL);
     store_share_start(share_changed);
-    due_check(NULL);
-    loop_timer_set(store.reap_timer, REAP_MS);
+    store_due_start(store.db);
+    store_readers_start(store.db);
     role_ready();
 }
 
@@ -497,9 +411,8 @@ store_on_up(enum role role)
     if (role == ROLE_REPLAY || role == ROLE_CONTROL || role == ROLE_IMAP ||
         role == ROLE_AUTH)
         store_compact_tell_generation(role);
-    if (store.db != NULL &&
-        (role == ROLE_LISTENER || role == ROLE_REPLAY ||
-         role == ROLE_CONTROL || role == ROLE_IMAP))
+    if (store.db != NULL && (role == ROLE_LISTENER || role == ROLE_REPLAY ||
+                             role == ROLE_CONTROL || role == ROLE_IMAP))
         learn_tell(role);
     if (store.space_known && (role == ROLE_LISTENER || role == ROLE_REPLAY ||
                               role == ROLE_CONTROL || role == ROLE_IMAP))

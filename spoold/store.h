@@ -267,9 +267,20 @@ size_t store_share_list(struct proto_name *names, size_t max);
  * counted. */
 bool store_share_takes(const struct proto_submit *submit);
 
-/* store.c: these rows of later are due now. */
+/* --- store_due.c --------------------------------------------------------- */
+
+void store_due_start(struct db *db);
+/* Something waits for this wall time. */
+void store_due_by(uint64_t at_ms);
+/* Was the wall clock set back? To be asked every second or so. */
+void store_due_watch_clock(void);
+/* These rows of later are due now, whatever their time. */
 struct db_later;
-void store_add_due(const struct db_later *rows, int n);
+void store_due_add(const struct db_later *rows, int n);
+
+/* --- store_readers.c ----------------------------------------------------- */
+
+void store_readers_start(struct db *db);
 
 /* --- store_ledger.c ------------------------------------------------------ */
 

@@ -210,7 +210,7 @@ make_room(void)
     /* These are gone then, and the next ones move up. */
     share.purge_at -=
         share.purge_at < (size_t)found ? share.purge_at : (size_t)found;
-    store_add_due(rows, found);
+    store_due_add(rows, found);
     free(rows);
 }
 

@@ -13,7 +13,8 @@
  * each 512-byte sector of each remembered write survives with CHANCE percent,
  * in any order, as do the first few of the remembered changes of names; the
  * result is built in DISK/tree, and from then on everything fails with EIO.
- * Writing "lie\n" makes it a disk whose syncs do nothing.
+ * Writing "lie\n" makes it a disk whose syncs do nothing, and
+ * "bad OFFSET LENGTH PATH\n" one that cannot read these bytes of that file.
  *
  * One thread, so that the order of calls is the order here.
  */
@@ -84,6 +85,9 @@ static struct {
     const char *disk;
     bool dead;
     bool lies;
+    struct object *bad; /* cannot be read from bad_at to bad_end */
+    unsigned long long bad_at;
+    unsigned long long bad_end;
     uint64_t ids;
     uint64_t random;
     struct object *objects;
@@ -414,9 +418,15 @@ cut(const char *text)
     unsigned long long seed = 0;
     unsigned percent = 0;
     size_t n = 0;
+    char path[256];
 
     if (strncmp(text, "lie", 3) == 0)
         fs.lies = true;
+    if (sscanf(text, "bad %llu %llu %255s", &fs.bad_at, &fs.bad_end, path) ==
+        3) {
+        fs.bad_end += fs.bad_at;
+        fs.bad = object_at(path);
+    }
     if (sscanf(text, "%llu %u", &seed, &percent) != 2)
         return;
     fs.random = seed;
@@ -531,6 +541,10 @@ fs_read(const char *path, char *buf, size_t len, off_t offset,
 
     (void)path;
     ALIVE();
+    if (fs.bad != NULL && object_of_fd((int)fi->fh) == fs.bad &&
+        (unsigned long long)offset < fs.bad_end &&
+        (unsigned long long)offset + len > fs.bad_at)
+        return -EIO;
     n = pread((int)fi->fh, buf, len, offset);
     return n < 0 ? -errno : (int)n;
 }
@@ -656,6 +670,24 @@ fs_rename(const char *from, const char *to, unsigned flags)
 }
 
 static int
+fs_link(const char *from, const char *to)
+{
+    struct object *object;
+    char *a, *b;
+    int rc;
+
+    ALIVE();
+    object = object_at(from);
+    a = under(fs.live, from);
+    b = under(fs.live, to);
+    rc = link(a, b);
+    if (rc == 0)
+        remember(NULL, to, object, object != NULL ? object->mode : 0);
+    free(b);
+    return done(rc, a);
+}
+
+static int
 fs_chmod(const char *path, mode_t mode, struct fuse_file_info *fi)
 {
     struct object *object;
@@ -737,6 +769,7 @@ static const struct fuse_operations operations = {
     .mkdir = fs_mkdir,
     .rmdir = fs_rmdir,
     .rename = fs_rename,
+    .link = fs_link,
     .chmod = fs_chmod,
     .chown = fs_chown,
     .utimens = fs_utimens,
