@@ -447,7 +447,8 @@ $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
 $(BUILD)/unit/test_control_walk: $(BUILD)/obj/spoold/control_walk.o
 $(BUILD)/unit/test_replay_sched: $(addprefix $(BUILD)/obj/spoold/, \
     replay_sched.o replay_pace.o)
-$(BUILD)/unit/test_replay_content: $(BUILD)/obj/spoold/replay_content.o
+$(BUILD)/unit/test_replay_content: $(addprefix $(BUILD)/obj/spoold/, \
+    replay_content.o reading.o stats.o)
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \
     replay_outcome.o replay_sched.o replay_pace.o sealing.o stats.o)
 
