@@ -140,6 +140,7 @@ SRCS_spoold = \
     spoold/parent_socket.c \
     spoold/parent_list.c \
     spoold/parent_key.c \
+    spoold/parent_file.c \
     spoold/role.c \
     spoold/loop.c \
     spoold/io.c \
@@ -180,9 +181,17 @@ SRCS_spoold = \
     spoold/replay_budget.c \
     spoold/replay_queue.c \
     spoold/replay_work.c \
+    spoold/resolve.c \
+    spoold/replay_file.c \
+    spoold/replay_self.c \
+    spoold/replay_host.c \
     spoold/replay_route.c \
+    spoold/replay_reverse.c \
+    spoold/replay_connect.c \
+    spoold/replay_secure.c \
     spoold/replay_session.c \
     spoold/replay_step.c \
+    spoold/replay_starttls.c \
     spoold/replay_key.c \
     spoold/replay_train.c \
     spoold/replay_content.c \

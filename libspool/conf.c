@@ -20,7 +20,8 @@
 #include "log.h"
 #include "mem.h"
 
-const char conf_tls_bundle[] = "/etc/ssl/certs/ca-certificates.crt";
+/* Debian's ca-certificates. */
+#define CA_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
 
 struct load {
     const struct conf_tree *tree;
@@ -290,6 +291,14 @@ conf_domain_for(const struct conf *conf, struct view recipient,
         if (view_equal(domains[i].target, target))
             found = &domains[i];
     return found;
+}
+
+struct view
+conf_tls_ca(const struct conf_target *target)
+{
+    if (target->tls != CONF_TLS_VERIFY || target->tls_fingerprints.count > 0)
+        return (struct view){NULL, 0};
+    return target->tls_ca.len > 0 ? target->tls_ca : VIEW(CA_BUNDLE);
 }
 
 /* --- whole --------------------------------------------------------------- */

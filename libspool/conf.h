@@ -45,7 +45,7 @@ struct conf_target {
     uint64_t mx;              /* bool: the MX hosts of mx_domain come first */
     struct view mx_domain;    /* never empty where mx is set */
     uint64_t tls;             /* enum conf_tls */
-    struct view tls_ca;       /* a file; empty: conf_tls_bundle */
+    struct view tls_ca;       /* a file; empty: the system's, see conf_tls_ca */
     struct view tls_name;     /* with a dot in front: any name below */
     struct record_list tls_fingerprints; /* conf_text, conf_fingerprint_parse */
     uint64_t protocol;                   /* enum conf_protocol */
@@ -182,8 +182,9 @@ int conf_host_parse(struct view text, struct conf_host *host, struct why *why);
 int conf_fingerprint_parse(struct view text, char bytes[CONF_FINGERPRINT_BYTES],
                            struct why *why);
 
-/* Who vouches for certificates of targets without tls-ca. */
-extern const char conf_tls_bundle[];
+/* The file with those who vouch for a target's certificate; empty: nobody
+ * needs to. */
+struct view conf_tls_ca(const struct conf_target *target);
 
 /* Targets and domains are sorted by name; both questions search halves. */
 const struct conf_target *conf_target_by_name(const struct conf *conf,

@@ -150,6 +150,7 @@ static const struct record_field proto_target_now_fields[] = {
     RECORD_VIEW_FIELD(15, proto_target_now, paused_by),
     RECORD_NUM_FIELD(16, proto_target_now, rate),
     RECORD_NUM_FIELD(17, proto_target_now, window),
+    RECORD_VIEW_FIELD(20, proto_target_now, tls),
 };
 RECORD_TYPE(proto_target_now);
 

@@ -158,6 +158,7 @@ struct proto_target_now {
     uint64_t deferred;
     struct view reason;
     struct view hosts;
+    struct view tls;    /* of the last connection; empty: there was none */
     struct view limits; /* an encoded struct target_limits, or empty */
     uint64_t pause_until_ms; /* paused: wall time, 0: until it is resumed */
     struct view paused_by;

@@ -102,6 +102,8 @@ target_row(const json_t *row)
     line("Target", "%s", member_text(row, "name"));
     show_state(row);
     show_words("Hosts", json_object_get(row, "hosts"));
+    if (*member_text(row, "tls") != '\0')
+        line("TLS", "%s", member_text(row, "tls"));
     show_words("Domains", json_object_get(row, "domains"));
     show_counts(row);
     json_array_foreach (json_object_get(row, "limits"), i, one)

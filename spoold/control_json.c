@@ -192,6 +192,7 @@ control_json_target(const struct proto_target_now *target)
     json_object_set_new(json, "delivered", json_num(target->delivered));
     json_object_set_new(json, "deferred", json_num(target->deferred));
     json_object_set_new(json, "hosts", json_words(target->hosts));
+    json_object_set_new(json, "tls", control_json_text(target->tls));
     json_object_set_new(json, "limits", json_limits(target->limits));
     return json;
 }

@@ -39,7 +39,7 @@ enum io_phase {
     IO_CONNECTING, /* waiting for connect(2) to finish */
     IO_PLAIN,      /* bytes go as they are */
     IO_BEFORE_TLS, /* plain output must leave before the handshake */
-    IO_HANDSHAKE,  /* SSL_accept wants more turns */
+    IO_HANDSHAKE,  /* SSL_do_handshake wants more turns */
     IO_TLS,        /* bytes go through ssl */
 };
 
@@ -98,13 +98,7 @@ io_end_errno(struct io *io)
 static void
 io_end_ssl(struct io *io)
 {
-    char text[128] = "TLS connection lost";
-    unsigned long error = ERR_get_error();
-
-    if (error != 0)
-        snprintf(text, sizeof(text), "TLS: %s", ERR_reason_error_string(error));
-    ERR_clear_error();
-    io_end(io, IO_ERROR, text);
+    io_end(io, IO_ERROR, tls_reason(io->ssl));
 }
 
 /* Gives back the memory of what was left of input. */
@@ -580,6 +574,13 @@ io_connect(const struct sockaddr *to, socklen_t to_len,
 }
 
 void
+io_set_handlers(struct io *io, const struct io_handlers *handlers, void *arg)
+{
+    io->handlers = handlers;
+    io->arg = arg;
+}
+
+void
 io_set_timeout(struct io *io, uint64_t ms)
 {
     io->timeout_ms = ms;
@@ -606,7 +607,7 @@ io_handshake(struct io *io)
     int done;
 
     ERR_clear_error();
-    done = SSL_accept(io->ssl);
+    done = SSL_do_handshake(io->ssl);
     if (done == 1) {
         io->phase = IO_TLS;
         if (io->handlers->on_tls != NULL)
@@ -626,17 +627,54 @@ io_handshake(struct io *io)
     }
 }
 
-int
-io_start_tls(struct io *io, struct tls *tls)
+/* Takes ssl; NULL: there is none, and nothing changes. */
+static int
+io_begin_tls(struct io *io, SSL *ssl)
 {
-    if (io->current.len > 0 || io->phase != IO_PLAIN || io->ended)
+    if (ssl == NULL)
         return -1;
-    io->ssl = tls_connection(tls);
-    if (io->ssl == NULL || SSL_set_fd(io->ssl, io->fd) != 1)
+    if (SSL_set_fd(ssl, io->fd) != 1)
         fatal("out of memory for a TLS connection");
+    io->ssl = ssl;
     io->phase = IO_BEFORE_TLS;
     io_want_flush(io);
     return 0;
+}
+
+static bool
+io_may_start_tls(const struct io *io)
+{
+    return io->current.len == 0 && io->phase == IO_PLAIN && !io->ended;
+}
+
+int
+io_start_tls(struct io *io, struct tls *tls)
+{
+    SSL *ssl;
+
+    if (!io_may_start_tls(io))
+        return -1;
+    ssl = tls_connection(tls);
+    if (ssl == NULL)
+        fatal("out of memory for a TLS connection");
+    SSL_set_accept_state(ssl);
+    return io_begin_tls(io, ssl);
+}
+
+int
+io_start_tls_client(struct io *io, struct tls *tls,
+                    const struct tls_demand *demand, struct tls_memory *memory,
+                    struct why *why)
+{
+    if (!io_may_start_tls(io))
+        return why_text(why, "there was plaintext after the reply to STARTTLS");
+    return io_begin_tls(io, tls_client_connection(tls, demand, memory, why));
+}
+
+bool
+io_tls_is_resumed(const struct io *io)
+{
+    return io->phase == IO_TLS && SSL_session_reused(io->ssl) == 1;
 }
 
 const char *

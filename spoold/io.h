@@ -18,6 +18,9 @@
 
 struct io;
 struct tls;
+struct tls_demand;
+struct tls_memory;
+struct why;
 
 enum io_end {
     IO_EOF,     /* the peer closed in order */
@@ -46,6 +49,9 @@ struct io *io_new(int fd, const struct io_handlers *handlers, void *arg);
 /* Starts a connection; failure comes through on_end. */
 struct io *io_connect(const struct sockaddr *to, socklen_t to_len,
                       const struct io_handlers *handlers, void *arg);
+/* Another owner from now on. */
+void io_set_handlers(struct io *io, const struct io_handlers *handlers,
+                     void *arg);
 /* Closes (what is still to be written gets one last try) and clears. */
 void io_free(struct io **io);
 
@@ -76,6 +82,13 @@ void io_set_timeout(struct io *io, uint64_t ms);
  * (the STARTTLS injection family, CVE-2011-0411, is closed here). The 220
  * must have been written before; it is flushed first. */
 int io_start_tls(struct io *io, struct tls *tls);
+/* The same as the client, after the server's 220: bytes it sent behind that
+ * would otherwise pass for replies inside TLS. -1 and a reason also where the
+ * demand (tls.h) cannot be met. The demand ends with the return. */
+int io_start_tls_client(struct io *io, struct tls *tls,
+                        const struct tls_demand *demand,
+                        struct tls_memory *memory, struct why *why);
+bool io_tls_is_resumed(const struct io *io);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", "" without TLS. */
 const char *io_tls_name(const struct io *io);
 

@@ -127,6 +127,7 @@ on_reload(void *arg)
     if (fresh == NULL || check_fixed(parent.gifts.conf, fresh, &why) != 0 ||
         parent_lists_load(&parent.gifts.lists, fresh, &why) != 0 ||
         load_certificate(fresh, &why) != 0 ||
+        parent_files_load(&parent.gifts.files, fresh, &why) != 0 ||
         parent_keys_load(&parent.gifts.keys, fresh, &why) != 0 ||
         parent_sockets_bind(&parent.gifts.sockets, fresh, &why) != 0) {
         log_warn("%s (the configuration read before stays in force)", why.text);
@@ -135,7 +136,6 @@ on_reload(void *arg)
     }
     conf_free(&parent.gifts.conf);
     parent.gifts.conf = fresh;
-    parent_spool_resolver(fresh);
     parent_roles_reload();
     event_begin(&event, EVENT_RELOADED);
     event_text(&event, "file", parent.path);
@@ -173,7 +173,8 @@ open_everything(const struct conf *conf, struct why *why)
 {
     if (parent_owner_of(conf, &parent.owner, why) != 0 ||
         parent_lists_load(&parent.gifts.lists, conf, why) != 0 ||
-        load_certificate(conf, why) != 0)
+        load_certificate(conf, why) != 0 ||
+        parent_files_load(&parent.gifts.files, conf, why) != 0)
         return -1;
     parent.gifts.lock_fd = parent_spool_open(conf, &parent.owner, why);
     if (parent.gifts.lock_fd < 0 ||
@@ -183,7 +184,6 @@ open_everything(const struct conf *conf, struct why *why)
     parent.gifts.control_fd = parent_control_bind(conf, &parent.owner, why);
     if (parent.gifts.control_fd < 0)
         return -1;
-    parent_spool_resolver(conf);
     return 0;
 }
 
@@ -219,6 +219,7 @@ parent_run(struct conf *conf, const char *path, bool debug)
     free(control);
     conf_free(&parent.gifts.conf);
     parent_lists_free(&parent.gifts.lists);
+    parent_files_free(&parent.gifts.files);
     parent_keys_free(&parent.gifts.keys);
     free(parent.gifts.certificate);
     free(parent.gifts.key);

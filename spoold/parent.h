@@ -30,8 +30,6 @@ int parent_owner_of(const struct conf *conf, struct parent_owner *owner,
  * descriptor that holds the lock; -1 and a reason. */
 int parent_spool_open(const struct conf *conf, const struct parent_owner *owner,
                       struct why *why);
-/* Copies what name look-ups need into the roles' root directory. */
-void parent_spool_resolver(const struct conf *conf);
 
 /* --- parent_socket.c: what the roles listen on --------------------------- */
 
@@ -64,6 +62,7 @@ struct parent_gifts {
     int stats_fd;
     int lock_fd;
     struct parent_lists *lists; /* the recipient files */
+    struct parent_files *files; /* what replay looks up and vouches with */
     char *certificate;          /* PEM, NULL: no TLS */
     size_t certificate_len;
     char *key;
@@ -111,6 +110,16 @@ int parent_lists_load(struct parent_lists **lists, const struct conf *conf,
 /* The open file of a domain, for handing over (dup it); -1: none. */
 int parent_list_fd(const struct parent_lists *lists, struct view domain);
 void parent_lists_free(struct parent_lists **lists);
+
+/* --- parent_file.c: files of the system for replay ------------------------ */
+
+struct parent_files;
+/* Opens those the configuration asks for, in place of those opened before,
+ * which stay on -1. What need not be there is left out. */
+int parent_files_load(struct parent_files **files, const struct conf *conf,
+                      struct why *why);
+void parent_files_give(const struct parent_files *files);
+void parent_files_free(struct parent_files **files);
 
 /* --- parent.c ------------------------------------------------------------ */
 

@@ -20,6 +20,8 @@
 #include "msgid.h"
 #include "peer.h"
 #include "reading.h"
+#include "replay_secure.h"
+#include "resolve.h"
 #include "role.h"
 #include "sealing.h"
 #include "stats.h"
@@ -217,6 +219,16 @@ replay_on_fetch(struct peer_message *message)
 
 /* --- role ---------------------------------------------------------------- */
 
+/* Names are looked up as the configuration says. */
+static void
+take_files(const struct conf *conf)
+{
+    replay_file_adopt();
+    replay_secure_files_came();
+    resolve_configure(conf, replay_file(conf->trust_anchor),
+                      replay_file(conf->servers_file));
+}
+
 static void
 replay_start(const struct conf *conf)
 {
@@ -226,6 +238,7 @@ replay_start(const struct conf *conf)
                     (uint64_t)clock_wall_ms() << 20;
     replay.random |= 1; /* never 0 */
     stats_set(STAT_TARGET_SESSIONS_NOW, 0);
+    take_files(conf);
     role_ready();
 }
 
@@ -233,6 +246,7 @@ static void
 replay_reload(const struct conf *conf)
 {
     replay.conf = conf;
+    take_files(conf);
     if (replay.db != NULL)
         replay_target_configure(conf);
 }
@@ -288,6 +302,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_REOPEN, replay_on_reopen},
     {PROTO_PAIRS, replay_key_on_pairs},
     {PROTO_DICTIONARY, sealing_on_dictionary},
+    {PROTO_SYSTEM_FILE, replay_file_on_file},
     {PROTO_TRAIN, replay_train_on_train},
 };
 
@@ -297,7 +312,6 @@ const struct role_entry replay_role = {
     .handlers = handlers,
     .n_handlers = sizeof(handlers) / sizeof(handlers[0]),
     .hooks = {.on_lost = replay_on_lost},
-    .prepare = replay_route_prepare,
     .start = replay_start,
     .reload = replay_reload,
     .drain = replay_drain,

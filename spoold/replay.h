@@ -82,8 +82,10 @@ struct replay_target {
     uint64_t connect_timeout_ms;
     uint64_t reply_timeout_ms;
     uint64_t final_timeout_ms;
-    uint64_t port;    /* of hosts that name none */
-    struct buf hosts; /* for people: "mail.example.com, 192.0.2.1:2525" */
+    uint64_t port;      /* of hosts that name none */
+    struct buf hosts;   /* for people: "mail.example.com, 192.0.2.1:2525" */
+    struct buf routing; /* what the route is made of, to see a change */
+    struct buf secured; /* how the last connection was, for people */
 
     struct replay_overrides *overrides; /* NULL: the operator set nothing */
     struct replay_route *route;
@@ -132,6 +134,8 @@ void replay_target_store_up(bool again);
 void replay_target_stop_all(void);
 /* Ends every session at once: the time for the drain is over. */
 void replay_target_abort_all(void);
+/* For people: how the last connection is secured. */
+void replay_target_secured(struct replay_target *target, const char *how);
 void replay_target_describe(struct replay_target *target,
                             struct proto_target_now *now);
 uint64_t replay_target_reach_ms(struct replay_target *target);
@@ -289,18 +293,22 @@ void replay_try_say(struct replay_try *attempt, enum replay_said said,
 struct replay_address {
     struct sockaddr_storage to;
     socklen_t to_len;
+    unsigned group;   /* those of a lower one go first */
     char remote[256]; /* "mail.example.com" or "[192.0.2.1]" */
     char text[320];   /* "mail.example.com[192.0.2.1]:25" */
 };
 
-/* The addresses to try, in order; none: reason says why. Valid until the
- * callback returns. */
-typedef void replay_route_fn(void *arg, const struct replay_address *addresses,
-                             size_t n, const char *reason);
+struct replay_found {
+    const struct replay_address *addresses; /* to be tried in this order */
+    size_t n;
+    const char *reason; /* why there is none */
+    bool refused;       /* ... for good: no mail is taken (RFC 7505) */
+};
 
-/* Once, while the files of the system can still be seen. */
-void replay_route_prepare(void);
-/* The hosts must have been checked with conf_host_parse. */
+/* Valid until the callback returns. */
+typedef void replay_route_fn(void *arg, const struct replay_found *found);
+
+/* The target was checked with the rules of the configuration. */
 struct replay_route *replay_route_new(const struct conf_target *target);
 void replay_route_free(struct replay_route **route);
 /* Calls back once, at once or after names were looked up. */
@@ -310,6 +318,60 @@ void replay_route_forget(struct replay_route *route, const void *arg);
 /* An address failed or worked: failed ones are tried last for a while. */
 void replay_route_report(struct replay_route *route,
                          const struct replay_address *address, bool worked);
+/* What answers there is this server itself. true: it is an MX host, and those
+ * that are not better are of no use either (RFC 5321 5.1). */
+bool replay_route_is_self(struct replay_route *route,
+                          const struct replay_address *address);
+
+/* TLS failed there. Where it need not be, it is not tried for a while. */
+void replay_route_no_tls(struct replay_route *route,
+                         const struct replay_address *address);
+
+/* --- replay_file.c ------------------------------------------------------- */
+
+struct peer_message;
+void replay_file_on_file(struct peer_message *message);
+/* Those that came since are in force, the others gone. */
+void replay_file_adopt(void);
+/* The content of a file of the configuration; empty: it is not there. */
+struct view replay_file(struct view path);
+
+/* --- replay_self.c ------------------------------------------------------- */
+
+/* Would a connection there end up here? */
+bool replay_self_is(const struct sockaddr *address);
+
+/* --- replay_connect.c ---------------------------------------------------- */
+
+struct io;
+struct replay_connect;
+/* io: it is there, and the callee's. io NULL: the address failed, with the
+ * reason; then perhaps the next one. All NULL: none is left. connect may be
+ * freed but for where an address failed. */
+typedef void replay_connect_fn(void *arg, struct io *io,
+                               const struct replay_address *address,
+                               const char *reason);
+/* The addresses are copied. */
+struct replay_connect *
+replay_connect_new(struct replay_target *target,
+                   const struct replay_address *addresses, size_t n,
+                   replay_connect_fn *fn, void *arg);
+void replay_connect_free(struct replay_connect **connect);
+/* Calls back with the next connection. */
+void replay_connect_next(struct replay_connect *connect);
+/* The same, but with an address that was handed over before. */
+void replay_connect_again(struct replay_connect *connect,
+                          const struct replay_address *address);
+
+/* --- replay_reverse.c ---------------------------------------------------- */
+
+/* The name of an address that leads back to it (PTR, then A or AAAA). name
+ * NULL: there is none; or, temporary, nobody knows now. */
+typedef void replay_reverse_fn(void *arg, const char *name, bool temporary);
+/* Calls back once, at once or later; not after the forget. */
+void replay_reverse(const struct sockaddr *address, replay_reverse_fn *fn,
+                    void *arg);
+void replay_reverse_forget(const void *arg);
 
 /* --- replay_session.c ---------------------------------------------------- */
 

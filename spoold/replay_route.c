@@ -1,59 +1,31 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * From the hosts of a target to addresses to connect to. Hosts and their
- * addresses keep the order they have in the configuration and in the answer;
- * an address that failed goes behind the others for a minute.
+ * From a target to addresses to connect to. MX hosts come first, those of one
+ * preference in a random order, then the hosts of the configuration, each in
+ * a group of its own; an address that failed goes behind all others for a
+ * minute. What was found is used until its TTL runs out, and while newer
+ * answers are on their way.
  *
- * Names are looked up by the C library in threads of our own, because it
- * blocks: a thread sees one name, gives back one answer through a list and an
- * eventfd, and touches nothing else. What was found is used for a minute,
- * and longer where no newer answer comes.
+ * A question waits only for the first answer of each name. No answer, a bogus
+ * one and a name that is not there all give a reason and no address, so the
+ * target is down; only a null MX (RFC 7505) is a verdict on mail.
  *
- * Before: replay_session.c   After: replay_session.c (connect)
+ * Before: replay_session.c   After: replay_host.c, replay_connect.c
  */
-#include "replay.h"
+#include "replay_route.h"
 
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
-#include <sys/un.h>
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "log.h"
 #include "loop.h"
 #include "mem.h"
+#include "mx.h"
 
-#define FRESH_MS    60000 /* an answer is not asked for again */
-#define FAILED_MS   10000 /* the same for a failure */
-#define BEHIND_MS   60000 /* an address that failed is tried last */
-#define LOOKERS     4     /* threads: one slow name holds up no other */
-#define STACK_BYTES (256 * 1024)
-
-struct spot { /* an address of a host */
-    struct replay_address address;
-    int64_t behind_until_ms;
-};
-
-struct host {
-    enum conf_host_kind kind;
-    char *name;
-    uint16_t port;
-    struct spot *spots;
-    size_t n_spots;
-    bool answered; /* there was an answer once, if only a failure */
-    bool looking;
-    int64_t fresh_until_ms;
-    char reason[128];
-};
+#define BEHIND_MS 60000 /* an address that failed is tried last */
+#define PLAIN_MS                                                               \
+    600000             /* where TLS failed and need not be, it is not tried    \
+                        */
+#define SELF_MS 600000 /* a host that turned out to be ourselves */
 
 struct waiter {
     struct waiter *next;
@@ -61,248 +33,321 @@ struct waiter {
     void *arg; /* NULL: forgotten */
 };
 
-struct replay_route {
-    struct host *hosts;
+struct replay_mx {
+    char *domain; /* NULL: the target has no MX hosts */
+    struct resolve_question *question;
+    bool answered;
+    enum mx_verdict verdict; /* of the last answer */
+    bool secure;
+    struct replay_host **hosts; /* the best first */
     size_t n_hosts;
+    int64_t fresh_until_ms;
+    int64_t stale_until_ms;
+    char reason[REPLAY_WHY_MAX];
+    /* A host of this preference turned out to be ourselves. */
+    uint16_t self;
+    int64_t self_until_ms;
+};
+
+struct replay_route {
+    struct replay_mx mx;
+    struct replay_host **hosts; /* as configured */
+    size_t n_hosts;
+    uint16_t port;
+    struct replay_secure *secure;
     struct waiter *waiters;
-    size_t lookups; /* under way */
-    bool freed;     /* goes when the last of them is back */
+    unsigned generation; /* of the resolver the answers are from */
 };
 
-struct lookup {
-    struct lookup *next;
-    struct replay_route *route;
-    struct host *host;
-    char *name; /* the thread's copy */
-    int error;  /* of getaddrinfo */
-    struct addrinfo *found;
-};
+static void on_host(void *arg);
 
-/* --- the threads --------------------------------------------------------- */
+/* --- MX hosts ------------------------------------------------------------ */
 
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t wanted;
-    pthread_barrier_t ready; /* all threads have their own root directory */
-    struct lookup *todo;
-    struct lookup *done;
-    int done_fd;
-} lookers = {.lock = PTHREAD_MUTEX_INITIALIZER,
-             .wanted = PTHREAD_COND_INITIALIZER};
-
-static void *
-look(void *arg)
+static void
+free_hosts(struct replay_host **hosts, size_t n)
 {
-    static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    static const uint64_t one = 1;
-
-    /* The role is about to move into the spool as its root directory; this
-     * thread keeps the one where resolv.conf, hosts and nsswitch.conf are.
-     * Some containers forbid that, which matters to root alone. */
-    if (unshare(CLONE_FS) != 0 && geteuid() == 0)
-        log_warn("targets must be given by address, names cannot be looked up "
-                 "from within the spool: %s",
-                 strerror(errno));
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    pthread_barrier_wait(&lookers.ready);
-    pthread_mutex_lock(&lookers.lock);
-    for (;;) {
-        struct lookup *lookup = lookers.todo;
-        ssize_t ignored;
-
-        if (lookup == NULL) {
-            pthread_cond_wait(&lookers.wanted, &lookers.lock);
-            continue;
-        }
-        lookers.todo = lookup->next;
-        pthread_mutex_unlock(&lookers.lock);
-        lookup->error = getaddrinfo(lookup->name, NULL, &hints, &lookup->found);
-        pthread_mutex_lock(&lookers.lock);
-        lookup->next = lookers.done;
-        lookers.done = lookup;
-        ignored = write(lookers.done_fd, &one, sizeof(one));
-        (void)ignored;
-    }
-    return arg;
+    for (size_t i = 0; i < n; i++)
+        replay_host_free(&hosts[i]);
+    free(hosts);
 }
 
-static void looked_up(int fd, void *arg);
-
-void
-replay_route_prepare(void)
+/* The host of this name, out of the old list. */
+static struct replay_host *
+take_host(struct replay_mx *mx, const char *name, uint16_t port)
 {
-    pthread_t thread;
-    pthread_attr_t attributes;
-    sigset_t all, before;
+    for (size_t i = 0; i < mx->n_hosts; i++) {
+        struct replay_host *host = mx->hosts[i];
 
-    lookers.done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (lookers.done_fd < 0)
-        fatal("an eventfd for lookups: %s", strerror(errno));
-    loop_watch_new(lookers.done_fd, looked_up, NULL);
-    pthread_barrier_init(&lookers.ready, NULL, LOOKERS + 1);
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    /* Signals are the loop's. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (int i = 0; i < LOOKERS; i++)
-        if (pthread_create(&thread, &attributes, look, NULL) != 0)
-            fatal("a thread for lookups could not be started");
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    pthread_barrier_wait(&lookers.ready);
+        if (host != NULL && strcmp(host->name, name) == 0) {
+            mx->hosts[i] = NULL;
+            return host;
+        }
+    }
+    return replay_host_new(CONF_HOST_NAME, name, port);
 }
 
 static void
-lookup_start(struct replay_route *route, struct host *host)
+set_mx_hosts(struct replay_route *route, const struct dns_mx *found, size_t n)
 {
-    struct lookup *lookup = mem_alloc(sizeof(*lookup)), **end;
+    struct replay_mx *mx = &route->mx;
+    struct replay_host **hosts =
+        mem_alloc((n + 1) * sizeof(struct replay_host *));
 
-    lookup->route = route;
-    lookup->host = host;
-    lookup->name = mem_copy_text(host->name);
-    host->looking = true;
-    route->lookups++;
-    pthread_mutex_lock(&lookers.lock);
-    for (end = &lookers.todo; *end != NULL; end = &(*end)->next)
-        ;
-    *end = lookup;
-    pthread_cond_signal(&lookers.wanted);
-    pthread_mutex_unlock(&lookers.lock);
+    for (size_t i = 0; i < n; i++) {
+        hosts[i] = take_host(mx, found[i].name, route->port);
+        hosts[i]->of_mx = true;
+        hosts[i]->preference = found[i].preference;
+    }
+    free_hosts(mx->hosts, mx->n_hosts);
+    mx->hosts = hosts;
+    mx->n_hosts = n;
 }
 
-/* --- addresses ----------------------------------------------------------- */
+/* Hosts or a reason why there is none. */
+static void
+mx_judge(struct replay_route *route, const struct resolve_answer *answer)
+{
+    struct replay_mx *mx = &route->mx;
+    struct dns_mx found[MX_HOSTS_MAX];
+    size_t n;
+
+    mx->verdict = mx_choose(answer->records, answer->n_records,
+                            replay_conf()->hostname, found, &n);
+    mx->reason[0] = '\0';
+    switch (mx->verdict) {
+    case MX_FOUND:
+        break;
+    case MX_IMPLICIT:
+        found[0] = (struct dns_mx){0};
+        snprintf(found[0].name, sizeof(found[0].name), "%s", mx->domain);
+        n = 1;
+        break;
+    case MX_NULL:
+        snprintf(mx->reason, sizeof(mx->reason),
+                 "%s accepts no mail: it has a null MX (RFC 7505)", mx->domain);
+        break;
+    case MX_SELF:
+        snprintf(mx->reason, sizeof(mx->reason),
+                 "%s: no MX host is better than this server itself",
+                 mx->domain);
+        break;
+    case MX_BAD:
+        snprintf(mx->reason, sizeof(mx->reason),
+                 "%s: its MX records make no sense", mx->domain);
+        break;
+    }
+    set_mx_hosts(route, found, n);
+}
+
+static uint64_t
+clamp_ttl(uint64_t ttl_ms)
+{
+    if (ttl_ms < REPLAY_ASK_MIN)
+        return REPLAY_ASK_MIN;
+    return ttl_ms < REPLAY_ASK_MAX ? ttl_ms : REPLAY_ASK_MAX;
+}
+
+static void route_go_on(struct replay_route *route);
+
+static void
+on_mx(void *arg, const struct resolve_answer *answer)
+{
+    struct replay_route *route = arg;
+    struct replay_mx *mx = &route->mx;
+    int64_t now_ms = loop_now_ms();
+
+    mx->question = NULL;
+    mx->answered = true;
+    if (answer->found == RESOLVE_FAILED || answer->found == RESOLVE_NO_NAME) {
+        /* The hosts before are used on for a while. */
+        snprintf(mx->reason, sizeof(mx->reason), "%s", answer->reason);
+        mx->fresh_until_ms = now_ms + REPLAY_ASK_FAILED;
+        if (mx->stale_until_ms <= now_ms)
+            set_mx_hosts(route, NULL, 0);
+    } else {
+        mx->secure = answer->secure;
+        mx_judge(route, answer);
+        mx->fresh_until_ms = now_ms + (int64_t)clamp_ttl(answer->ttl_ms);
+        mx->stale_until_ms = mx->fresh_until_ms + REPLAY_STALE_MS;
+    }
+    route_go_on(route);
+}
+
+/* --- which hosts count --------------------------------------------------- */
 
 static bool
-same_address(const struct replay_address *a, const struct replay_address *b)
-{
-    return a->to_len == b->to_len && memcmp(&a->to, &b->to, a->to_len) == 0;
-}
-
-static void
-fill_address(struct replay_address *address, const struct host *host,
-             const struct sockaddr *to, socklen_t to_len)
-{
-    char text[INET6_ADDRSTRLEN] = "?";
-    bool v6 = to->sa_family == AF_INET6;
-
-    *address = (struct replay_address){.to_len = to_len};
-    memcpy(&address->to, to, to_len);
-    if (v6) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address->to;
-
-        in6->sin6_port = htons(host->port);
-        inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
-    } else {
-        struct sockaddr_in *in = (struct sockaddr_in *)&address->to;
-
-        in->sin_port = htons(host->port);
-        inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
-    }
-    if (host->kind == CONF_HOST_NAME) {
-        snprintf(address->remote, sizeof(address->remote), "%s", host->name);
-        snprintf(address->text, sizeof(address->text), "%.250s[%s]:%u",
-                 host->name, text, host->port);
-    } else {
-        /* RFC 5321 4.1.3 */
-        snprintf(address->remote, sizeof(address->remote), "[%s%s]",
-                 v6 ? "IPv6:" : "", text);
-        snprintf(address->text, sizeof(address->text), "[%s]:%u", text,
-                 host->port);
-    }
-}
-
-/* The mark of an address survives a new answer. */
-static void
-keep_mark(const struct host *host, struct spot *spot)
+is_self(const struct replay_host *host)
 {
     for (size_t i = 0; i < host->n_spots; i++)
-        if (same_address(&host->spots[i].address, &spot->address))
-            spot->behind_until_ms = host->spots[i].behind_until_ms;
+        if (replay_self_is((const struct sockaddr *)&host->spots[i].address.to))
+            return true;
+    return false;
 }
 
-static void
-take_answer(struct host *host, const struct addrinfo *found)
+/* MX hosts from this preference on are left out (RFC 5321 5.1). */
+static unsigned
+self_preference(const struct replay_mx *mx, int64_t now_ms)
 {
-    struct spot *spots = mem_alloc(REPLAY_ADDRESSES_MAX * sizeof(*spots));
-    size_t n = 0;
+    unsigned least = mx->self_until_ms > now_ms ? mx->self : UINT16_MAX + 1;
 
-    for (; found != NULL && n < REPLAY_ADDRESSES_MAX; found = found->ai_next) {
-        if (found->ai_family != AF_INET && found->ai_family != AF_INET6)
-            continue;
-        fill_address(&spots[n].address, host, found->ai_addr,
-                     found->ai_addrlen);
-        keep_mark(host, &spots[n]);
+    for (size_t i = 0; i < mx->n_hosts; i++)
+        if (mx->hosts[i]->preference < least && is_self(mx->hosts[i]))
+            least = mx->hosts[i]->preference;
+    return least;
+}
+
+struct candidates {
+    struct replay_host **hosts;
+    unsigned *groups;
+    size_t n;
+    bool self; /* some were left out because of us */
+};
+
+/* In the order in which they are to be tried. */
+static void
+choose(const struct replay_route *route, int64_t now_ms,
+       struct candidates *chosen)
+{
+    const struct replay_mx *mx = &route->mx;
+    unsigned ranks[MX_HOSTS_MAX], least = self_preference(mx, now_ms);
+    size_t order[MX_HOSTS_MAX], n = 0;
+
+    while (n < mx->n_hosts && mx->hosts[n]->preference < least) {
+        ranks[n] = mx->hosts[n]->preference;
         n++;
     }
-    free(host->spots);
-    host->spots = spots;
-    host->n_spots = n;
-}
-
-static void
-set_path(struct host *host)
-{
-    struct replay_address *address = &host->spots->address;
-    struct sockaddr_un *un = (struct sockaddr_un *)&address->to;
-
-    un->sun_family = AF_UNIX;
-    snprintf(un->sun_path, sizeof(un->sun_path), "%s", host->name);
-    address->to_len = sizeof(*un);
-    snprintf(address->remote, sizeof(address->remote), "%s", host->name);
-    snprintf(address->text, sizeof(address->text), "%s", host->name);
-}
-
-static void
-set_literal(struct host *host)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
-
-    host->spots = mem_alloc(sizeof(*host->spots));
-    host->n_spots = 1;
-    host->answered = true;
-    if (host->kind == CONF_HOST_PATH) {
-        set_path(host);
-    } else if (host->kind == CONF_HOST_IPV4) {
-        inet_pton(AF_INET, host->name, &in.sin_addr);
-        fill_address(&host->spots->address, host, (struct sockaddr *)&in,
-                     sizeof(in));
-    } else {
-        inet_pton(AF_INET6, host->name, &in6.sin6_addr);
-        fill_address(&host->spots->address, host, (struct sockaddr *)&in6,
-                     sizeof(in6));
+    chosen->self = n < mx->n_hosts;
+    mx_shuffle(ranks, n, replay_sched_random(replay_random()), order);
+    for (size_t i = 0; i < n; i++) {
+        chosen->groups[chosen->n] = ranks[order[i]];
+        chosen->hosts[chosen->n++] = mx->hosts[order[i]];
+    }
+    for (size_t i = 0; i < route->n_hosts; i++) {
+        if (is_self(route->hosts[i])) {
+            chosen->self = true;
+            continue;
+        }
+        chosen->groups[chosen->n] = UINT16_MAX + 1 + (unsigned)i;
+        chosen->hosts[chosen->n++] = route->hosts[i];
     }
 }
 
 /* Appends those addresses that are, or are not, to be tried last. */
 static size_t
-collect(const struct replay_route *route, bool behind, int64_t now_ms,
+collect(const struct candidates *chosen, bool behind, int64_t now_ms,
         struct replay_address *out, size_t n)
 {
-    for (size_t h = 0; h < route->n_hosts; h++) {
-        const struct host *host = &route->hosts[h];
+    for (size_t h = 0; h < chosen->n; h++) {
+        const struct replay_host *host = chosen->hosts[h];
 
         for (size_t i = 0; i < host->n_spots && n < REPLAY_ADDRESSES_MAX; i++)
-            if ((host->spots[i].behind_until_ms > now_ms) == behind)
-                out[n++] = host->spots[i].address;
+            if ((host->spots[i].behind_until_ms > now_ms) == behind) {
+                out[n] = host->spots[i].address;
+                out[n++].group = chosen->groups[h];
+            }
     }
     return n;
+}
+
+/* Why there is no address: the MX records first, then the first host. */
+static const char *
+reason_of(const struct replay_route *route, const struct candidates *chosen)
+{
+    if (route->mx.reason[0] != '\0')
+        return route->mx.reason;
+    for (size_t i = 0; i < chosen->n; i++)
+        if (chosen->hosts[i]->reason[0] != '\0')
+            return chosen->hosts[i]->reason;
+    if (chosen->self)
+        return "no host is left but this server itself";
+    return "there is no address";
 }
 
 static void
 answer(const struct replay_route *route, replay_route_fn *fn, void *arg)
 {
     struct replay_address addresses[REPLAY_ADDRESSES_MAX];
-    const char *reason = "there is no address";
+    size_t room = route->mx.n_hosts + route->n_hosts + 1;
+    struct candidates chosen = {0};
+    struct replay_found found = {.addresses = addresses};
     int64_t now_ms = loop_now_ms();
-    size_t n = collect(route, false, now_ms, addresses, 0);
 
-    n = collect(route, true, now_ms, addresses, n);
-    for (size_t h = 0; h < route->n_hosts; h++)
-        if (route->hosts[h].reason[0] != 0)
-            reason = route->hosts[h].reason;
-    fn(arg, addresses, n, reason);
+    chosen.hosts = mem_alloc(room * sizeof(struct replay_host *));
+    chosen.groups = mem_alloc(room * sizeof(*chosen.groups));
+    found.refused = route->mx.domain != NULL && route->mx.answered &&
+                    route->mx.verdict == MX_NULL;
+    if (!found.refused) {
+        choose(route, now_ms, &chosen);
+        found.n = collect(&chosen, false, now_ms, addresses, 0);
+        found.n = collect(&chosen, true, now_ms, addresses, found.n);
+    }
+    found.reason = reason_of(route, &chosen);
+    free(chosen.hosts);
+    free(chosen.groups);
+    fn(arg, &found);
+}
+
+/* --- lookups ------------------------------------------------------------- */
+
+static void
+ask_host(struct replay_route *route, struct replay_host *host, int64_t now_ms)
+{
+    bool dane = replay_secure_wants_dane(route->secure) &&
+                (!host->of_mx || route->mx.secure);
+
+    if (host->look == NULL && host->fresh_until_ms <= now_ms)
+        replay_host_look(host, dane, on_host, route);
+}
+
+/* Starts what is due. */
+static void
+ask(struct replay_route *route)
+{
+    int64_t now_ms = loop_now_ms();
+    struct replay_mx *mx = &route->mx;
+
+    if (mx->domain != NULL && mx->question == NULL &&
+        mx->fresh_until_ms <= now_ms)
+        mx->question = resolve_ask(mx->domain, RESOLVE_MX, on_mx, route);
+    for (size_t i = 0; i < mx->n_hosts; i++)
+        ask_host(route, mx->hosts[i], now_ms);
+    for (size_t i = 0; i < route->n_hosts; i++)
+        ask_host(route, route->hosts[i], now_ms);
+}
+
+static bool
+any_host(struct replay_host *const *hosts, size_t n,
+         bool is(const struct replay_host *))
+{
+    for (size_t i = 0; i < n; i++)
+        if (is(hosts[i]))
+            return true;
+    return false;
+}
+
+static bool
+is_unanswered(const struct replay_host *host)
+{
+    return !host->answered;
+}
+
+static bool
+is_under_way(const struct replay_host *host)
+{
+    return host->look != NULL;
+}
+
+static bool
+has_spots(const struct replay_host *host)
+{
+    return host->n_spots > 0;
+}
+
+static bool
+any(const struct replay_route *route, bool is(const struct replay_host *))
+{
+    return any_host(route->mx.hosts, route->mx.n_hosts, is) ||
+           any_host(route->hosts, route->n_hosts, is);
 }
 
 /* Must a question wait for a lookup? For the first answer of each name, and
@@ -310,137 +355,14 @@ answer(const struct replay_route *route, replay_route_fn *fn, void *arg)
 static bool
 must_wait(const struct replay_route *route)
 {
-    bool any = false;
+    const struct replay_mx *mx = &route->mx;
 
-    if (route->lookups == 0)
-        return false;
-    for (size_t h = 0; h < route->n_hosts; h++) {
-        if (!route->hosts[h].answered)
-            return true;
-        any |= route->hosts[h].n_spots > 0;
-    }
-    return !any;
-}
-
-/* --- routes -------------------------------------------------------------- */
-
-struct replay_route *
-replay_route_new(const struct conf_target *target)
-{
-    struct replay_route *route = mem_alloc(sizeof(*route));
-    const struct conf_text *texts = target->hosts.items;
-
-    route->hosts = mem_alloc(target->hosts.count * sizeof(*route->hosts));
-    for (size_t i = 0; i < target->hosts.count; i++) {
-        struct host *host = &route->hosts[route->n_hosts];
-        struct conf_host parsed;
-
-        if (conf_host_parse(texts[i].text, &parsed, NULL) != 0)
-            continue;
-        route->n_hosts++;
-        host->kind = parsed.kind;
-        host->name = mem_copy(parsed.host.data, parsed.host.len);
-        host->port = parsed.port != 0 ? parsed.port : (uint16_t)target->port;
-        if (host->kind != CONF_HOST_NAME)
-            set_literal(host);
-    }
-    return route;
-}
-
-static void
-route_destroy(struct replay_route *route)
-{
-    struct waiter *waiter;
-
-    while ((waiter = route->waiters) != NULL) {
-        route->waiters = waiter->next;
-        free(waiter);
-    }
-    for (size_t h = 0; h < route->n_hosts; h++) {
-        free(route->hosts[h].name);
-        free(route->hosts[h].spots);
-    }
-    free(route->hosts);
-    free(route);
-}
-
-void
-replay_route_free(struct replay_route **route_ptr)
-{
-    struct replay_route *route = *route_ptr;
-
-    if (route == NULL)
-        return;
-    *route_ptr = NULL;
-    route->freed = true;
-    if (route->lookups == 0)
-        route_destroy(route);
-}
-
-void
-replay_route_get(struct replay_route *route, replay_route_fn *fn, void *arg)
-{
-    int64_t now_ms = loop_now_ms();
-    struct waiter *waiter;
-
-    for (size_t h = 0; h < route->n_hosts; h++) {
-        struct host *host = &route->hosts[h];
-
-        if (host->kind == CONF_HOST_NAME && !host->looking &&
-            host->fresh_until_ms <= now_ms)
-            lookup_start(route, host);
-    }
-    if (!must_wait(route)) {
-        answer(route, fn, arg);
-        return;
-    }
-    waiter = mem_alloc(sizeof(*waiter));
-    *waiter = (struct waiter){route->waiters, fn, arg};
-    route->waiters = waiter;
-}
-
-void
-replay_route_forget(struct replay_route *route, const void *arg)
-{
-    for (struct waiter *w = route->waiters; w != NULL; w = w->next)
-        if (w->arg == arg)
-            w->arg = NULL;
-}
-
-void
-replay_route_report(struct replay_route *route,
-                    const struct replay_address *address, bool worked)
-{
-    for (size_t h = 0; h < route->n_hosts; h++)
-        for (size_t i = 0; i < route->hosts[h].n_spots; i++) {
-            struct spot *spot = &route->hosts[h].spots[i];
-
-            if (same_address(&spot->address, address))
-                spot->behind_until_ms = worked ? 0 : loop_now_ms() + BEHIND_MS;
-        }
-}
-
-/* --- answers of the threads ---------------------------------------------- */
-
-static void
-lookup_end(struct lookup *lookup)
-{
-    struct host *host = lookup->host;
-
-    host->looking = false;
-    host->answered = true;
-    host->reason[0] = 0;
-    if (lookup->error == 0) {
-        take_answer(host, lookup->found);
-        freeaddrinfo(lookup->found);
-    } else {
-        snprintf(host->reason, sizeof(host->reason), "%.80s: %s", host->name,
-                 gai_strerror(lookup->error));
-    }
-    host->fresh_until_ms =
-        loop_now_ms() + (lookup->error == 0 ? FRESH_MS : FAILED_MS);
-    free(lookup->name);
-    free(lookup);
+    if (mx->domain != NULL && !mx->answered)
+        return true;
+    if (any(route, is_unanswered))
+        return true;
+    return !any(route, has_spots) &&
+           (mx->question != NULL || any(route, is_under_way));
 }
 
 static void
@@ -459,29 +381,203 @@ tell_waiters(struct replay_route *route)
     }
 }
 
+/* Something was answered. */
 static void
-looked_up(int fd, void *arg)
+route_go_on(struct replay_route *route)
 {
-    struct lookup *list;
-    uint64_t count;
-    ssize_t ignored = read(fd, &count, sizeof(count));
+    ask(route); /* MX hosts that are new */
+    if (!must_wait(route))
+        tell_waiters(route);
+}
 
-    (void)ignored;
-    (void)arg;
-    pthread_mutex_lock(&lookers.lock);
-    list = lookers.done;
-    lookers.done = NULL;
-    pthread_mutex_unlock(&lookers.lock);
-    while (list != NULL) {
-        struct lookup *lookup = list;
-        struct replay_route *route = lookup->route;
+static void
+on_host(void *arg)
+{
+    route_go_on(arg);
+}
 
-        list = lookup->next;
-        lookup_end(lookup);
-        route->lookups--;
-        if (route->freed && route->lookups == 0)
-            route_destroy(route);
-        else if (!route->freed && !must_wait(route))
-            tell_waiters(route);
+/* --- routes -------------------------------------------------------------- */
+
+struct replay_route *
+replay_route_new(const struct conf_target *target)
+{
+    struct replay_route *route = mem_alloc(sizeof(*route));
+    const struct conf_text *texts = target->hosts.items;
+
+    route->generation = resolve_generation();
+    route->port = (uint16_t)target->port;
+    route->secure = replay_secure_new(target);
+    if (target->mx)
+        route->mx.domain =
+            mem_copy(target->mx_domain.data, target->mx_domain.len);
+    route->hosts =
+        mem_alloc((target->hosts.count + 1) * sizeof(struct replay_host *));
+    for (size_t i = 0; i < target->hosts.count; i++) {
+        struct conf_host parsed;
+        char *name;
+
+        if (conf_host_parse(texts[i].text, &parsed, NULL) != 0)
+            continue;
+        name = mem_copy(parsed.host.data, parsed.host.len);
+        route->hosts[route->n_hosts++] = replay_host_new(
+            parsed.kind, name, parsed.port != 0 ? parsed.port : route->port);
+        free(name);
     }
+    return route;
+}
+
+void
+replay_route_free(struct replay_route **route_ptr)
+{
+    struct replay_route *route = *route_ptr;
+    struct waiter *waiter;
+
+    if (route == NULL)
+        return;
+    *route_ptr = NULL;
+    while ((waiter = route->waiters) != NULL) {
+        route->waiters = waiter->next;
+        free(waiter);
+    }
+    resolve_cancel(&route->mx.question);
+    free_hosts(route->mx.hosts, route->mx.n_hosts);
+    free_hosts(route->hosts, route->n_hosts);
+    free(route->mx.domain);
+    replay_secure_free(&route->secure);
+    free(route);
+}
+
+static void
+forget_host(struct replay_host *host)
+{
+    replay_host_forget_sessions(host);
+    if (host->kind == CONF_HOST_NAME)
+        host->fresh_until_ms = 0;
+}
+
+/* After a reload: other name servers and CAs perhaps, whose answers count at
+ * once. */
+static void
+forget_answers(struct replay_route *route)
+{
+    if (route->generation == resolve_generation())
+        return;
+    route->generation = resolve_generation();
+    replay_secure_renew(route->secure);
+    route->mx.fresh_until_ms = 0;
+    for (size_t i = 0; i < route->mx.n_hosts; i++)
+        forget_host(route->mx.hosts[i]);
+    for (size_t i = 0; i < route->n_hosts; i++)
+        forget_host(route->hosts[i]);
+}
+
+void
+replay_route_get(struct replay_route *route, replay_route_fn *fn, void *arg)
+{
+    struct waiter *waiter;
+
+    forget_answers(route);
+    ask(route);
+    if (!must_wait(route)) {
+        answer(route, fn, arg);
+        return;
+    }
+    waiter = mem_alloc(sizeof(*waiter));
+    *waiter = (struct waiter){route->waiters, fn, arg};
+    route->waiters = waiter;
+}
+
+void
+replay_route_forget(struct replay_route *route, const void *arg)
+{
+    for (struct waiter *w = route->waiters; w != NULL; w = w->next)
+        if (w->arg == arg)
+            w->arg = NULL;
+}
+
+/* --- what became of an address ------------------------------------------- */
+
+static struct replay_spot *
+find_spot(struct replay_host *const *hosts, size_t n,
+          const struct replay_address *address, struct replay_host **host)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct replay_spot *spot = replay_host_spot(hosts[i], address);
+
+        if (spot != NULL && strcmp(spot->address.text, address->text) == 0) {
+            *host = hosts[i];
+            return spot;
+        }
+    }
+    return NULL;
+}
+
+static struct replay_spot *
+spot_of(const struct replay_route *route, const struct replay_address *address,
+        struct replay_host **host)
+{
+    struct replay_spot *spot =
+        find_spot(route->mx.hosts, route->mx.n_hosts, address, host);
+
+    return spot != NULL
+               ? spot
+               : find_spot(route->hosts, route->n_hosts, address, host);
+}
+
+void
+replay_route_report(struct replay_route *route,
+                    const struct replay_address *address, bool worked)
+{
+    struct replay_host *host;
+    struct replay_spot *spot = spot_of(route, address, &host);
+
+    if (spot != NULL)
+        spot->behind_until_ms = worked ? 0 : loop_now_ms() + BEHIND_MS;
+}
+
+bool
+replay_route_is_self(struct replay_route *route,
+                     const struct replay_address *address)
+{
+    struct replay_host *host;
+
+    if (spot_of(route, address, &host) == NULL || !host->of_mx)
+        return false;
+    route->mx.self = host->preference;
+    route->mx.self_until_ms = loop_now_ms() + SELF_MS;
+    return true;
+}
+
+void
+replay_route_no_tls(struct replay_route *route,
+                    const struct replay_address *address)
+{
+    struct replay_host *host;
+    struct replay_spot *spot = spot_of(route, address, &host);
+
+    if (spot != NULL)
+        spot->plain_until_ms = loop_now_ms() + PLAIN_MS;
+}
+
+bool
+replay_route_tls(struct replay_route *route,
+                 const struct replay_address *address, struct replay_tls *tls)
+{
+    struct replay_host *host;
+    struct replay_spot *spot = spot_of(route, address, &host);
+    struct view domain = view_of(route->mx.domain);
+
+    if (spot == NULL)
+        return false;
+    if (!host->of_mx)
+        domain.len = 0;
+    replay_secure_demand(route->secure, host, domain, route->mx.secure, tls);
+    if (tls->need == REPLAY_TLS_NONE)
+        return true;
+    if (spot->memory == NULL)
+        spot->memory = tls_memory_new();
+    tls->memory = spot->memory;
+    if (tls->need == REPLAY_TLS_OFFERED && spot->plain_until_ms > loop_now_ms())
+        tls->need = REPLAY_TLS_NONE;
+    return true;
 }

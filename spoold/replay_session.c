@@ -80,7 +80,7 @@ set_timeout(struct replay_session *session)
     enum step step = replay_session_awaits(session);
     uint64_t ms = target->reply_timeout_ms;
 
-    if (session->dead)
+    if (session->dead || session->io == NULL)
         return;
     if (step == STEP_QUIT)
         ms = QUIT_TIMEOUT_MS;
@@ -105,20 +105,22 @@ session_destroy(void *arg)
     session->magic = 0;
     smtp_reply_free(&session->reply);
     loop_timer_free(&session->turn);
-    free(session->addresses);
+    replay_connect_free(&session->connect);
+    free(session->failed);
     free(session->queue);
     free(session);
 }
 
 static void
-tell_attempt(const struct replay_session *session, const char *reason)
+tell_attempt(const struct replay_session *session,
+             const struct replay_address *address, const char *reason)
 {
     struct event event;
 
     event_begin(&event, EVENT_ATTEMPT);
     event_text(&event, "target", session->target->name);
-    if (session->at < session->n_addresses)
-        event_text(&event, "host", session->addresses[session->at].text);
+    if (address != NULL)
+        event_text(&event, "host", address->text);
     event_text(&event, "reason", reason);
     event_end(&event);
 }
@@ -193,13 +195,16 @@ replay_session_end(struct replay_session *session, enum replay_fault fault,
         kind = blame_current(session, fault, code, reason);
     else
         kind = fault == FAULT_OURS ? REPLAY_CLOSED : REPLAY_FAILED;
-    if (kind == REPLAY_BROKEN || (kind == REPLAY_FAILED && !session->io))
-        tell_attempt(session, reason);
+    if (kind == REPLAY_BROKEN ||
+        (kind == REPLAY_FAILED && session->connect == NULL))
+        tell_attempt(session, session->address, reason);
     if (session->ready)
         stats_add(STAT_TARGET_SESSIONS_NOW, -1);
     replay_route_forget(session->target->route, session);
     replay_content_free(&session->content);
     io_free(&session->io);
+    replay_connect_free(&session->connect);
+    session->address = NULL;
     replay_target_report(session->target,
                          &(struct replay_event){.kind = kind,
                                                 .slot = session->slot,
@@ -213,15 +218,6 @@ replay_session_end(struct replay_session *session, enum replay_fault fault,
 }
 
 /* --- input --------------------------------------------------------------- */
-
-static void
-on_connected(void *arg)
-{
-    struct replay_session *session = replay_session_of(arg);
-
-    replay_session_expect(session, STEP_GREETING, 0);
-    set_timeout(session);
-}
 
 static void
 on_nonsense(struct replay_session *session, const struct why *why)
@@ -296,18 +292,31 @@ on_end(void *arg, enum io_end end)
     snprintf(reason, sizeof(reason), "%s, while %s%s", what,
              session->content != NULL ? "sending the content"
              : session->queue_n > 0   ? "waiting for "
-             : session->ready         ? "idle"
-                                      : "connecting",
+             : session->securing      ? "agreeing on TLS"
+                                      : "idle",
              session->queue_n > 0 ? replay_step_awaited(step) : "");
-    if (session->ready)
+    if (session->securing)
+        replay_starttls_failed(session, reason);
+    else if (session->ready)
         replay_session_end(session, FAULT_THEIRS, 0, reason);
     else
         replay_session_next_address(session, reason);
 }
 
+static void
+on_tls(void *arg)
+{
+    struct replay_session *session = replay_session_of(arg);
+
+    if (session->dead)
+        return;
+    replay_starttls_on_tls(session);
+    set_timeout(session);
+}
+
 static const struct io_handlers handlers = {
-    .on_connected = on_connected,
     .on_input = on_input,
+    .on_tls = on_tls,
     .on_drained = on_drained,
     .on_end = on_end,
 };
@@ -315,55 +324,112 @@ static const struct io_handlers handlers = {
 /* --- addresses ----------------------------------------------------------- */
 
 static void
-session_connect(struct replay_session *session)
+fail_with(struct replay_session *session, const struct replay_address *address,
+          const char *reason)
 {
-    const struct replay_address *address = &session->addresses[session->at];
+    char text[REASON_MAX + 340];
 
+    snprintf(text, sizeof(text), "%s: %s", address->text, reason);
+    free(session->failed);
+    session->failed = mem_copy_text(text);
+    tell_attempt(session, address, reason);
+}
+
+static void
+on_connect(void *arg, struct io *io, const struct replay_address *address,
+           const char *reason)
+{
+    struct replay_session *session = replay_session_of(arg);
+
+    if (io == NULL && address == NULL) {
+        replay_session_end(session, FAULT_THEIRS, 0,
+                           session->failed != NULL ? session->failed
+                                                   : "there is no address");
+    } else if (io == NULL) {
+        fail_with(session, address, reason);
+    } else {
+        session->plain &= address == session->address;
+        session->address = address;
+        session->io = io;
+        io_set_handlers(io, &handlers, session);
+        replay_session_expect(session, STEP_GREETING, 0);
+        session->timeout_ms = 0;
+        set_timeout(session);
+    }
+}
+
+/* Nothing of the connection counts for the next one. */
+static void
+drop_connection(struct replay_session *session, const char *reason)
+{
+    fail_with(session, session->address, reason);
+    io_free(&session->io);
     session->queue_n = 0;
+    session->securing = session->secured = false;
+    session->offers = (struct smtp_offers){0};
     smtp_reply_free(&session->reply);
-    session->io = io_connect((const struct sockaddr *)&address->to,
-                             address->to_len, &handlers, session);
-    session->timeout_ms = session->target->connect_timeout_ms;
-    io_set_timeout(session->io, session->timeout_ms);
 }
 
 void
 replay_session_next_address(struct replay_session *session, const char *reason)
 {
-    char text[REASON_MAX + 340];
+    if (session->dead)
+        return;
+    replay_route_report(session->target->route, session->address, false);
+    drop_connection(session, reason);
+    replay_connect_next(session->connect);
+}
+
+void
+replay_session_without_tls(struct replay_session *session, const char *reason)
+{
+    char text[REASON_MAX];
 
     if (session->dead)
         return;
-    snprintf(text, sizeof(text), "%s: %s", session->addresses[session->at].text,
-             reason);
-    tell_attempt(session, reason);
-    replay_route_report(session->target->route,
-                        &session->addresses[session->at], false);
-    if (session->at + 1 == session->n_addresses) {
-        replay_session_end(session, FAULT_THEIRS, 0, text);
-        return;
-    }
-    io_free(&session->io);
-    session->at++;
-    session_connect(session);
+    snprintf(text, sizeof(text), "%.400s; going on without TLS", reason);
+    replay_route_no_tls(session->target->route, session->address);
+    drop_connection(session, text);
+    session->plain = true;
+    replay_connect_again(session->connect, session->address);
+}
+
+void
+replay_session_is_ready(struct replay_session *session)
+{
+    session->ready = true;
+    stats_add(STAT_TARGET_SESSIONS, 1);
+    stats_add(STAT_TARGET_SESSIONS_NOW, 1);
+    stats_add(STAT_TARGET_TLS, session->secured);
+    stats_add(STAT_TARGET_TLS_RESUMED,
+              session->secured && io_tls_is_resumed(session->io));
+    replay_target_secured(session->target, replay_starttls_describe(session));
+    if (session->address != NULL)
+        replay_route_report(session->target->route, session->address, true);
+    replay_target_event(session->target, REPLAY_READY, session->slot, false,
+                        NULL);
 }
 
 static void
-on_route(void *arg, const struct replay_address *addresses, size_t n,
-         const char *reason)
+on_route(void *arg, const struct replay_found *found)
 {
     struct replay_session *session = replay_session_of(arg);
 
     if (session->dead)
         return;
-    if (n == 0) {
-        replay_session_end(session, FAULT_THEIRS, 0, reason);
+    if (found->refused) {
+        session->failed = mem_copy_text(found->reason);
+        session->refused = true;
+        replay_session_is_ready(session);
         return;
     }
-    session->addresses = mem_alloc(n * sizeof(*addresses));
-    memcpy(session->addresses, addresses, n * sizeof(*addresses));
-    session->n_addresses = n;
-    session_connect(session);
+    if (found->n == 0) {
+        replay_session_end(session, FAULT_THEIRS, 0, found->reason);
+        return;
+    }
+    session->connect = replay_connect_new(session->target, found->addresses,
+                                          found->n, on_connect, session);
+    replay_connect_next(session->connect);
 }
 
 /* --- what the target asks for -------------------------------------------- */
@@ -383,13 +449,34 @@ replay_session_open(struct replay_target *target, size_t slot)
 void
 replay_session_reroute(struct replay_session *session)
 {
-    if (!session->dead && session->n_addresses == 0)
+    if (!session->dead && session->connect == NULL && !session->ready)
         replay_route_get(session->target->route, on_route, session);
+}
+
+/* RFC 7505 4.2: the domain takes no mail, which is a verdict like that of a
+ * server. */
+static void
+refuse_all(struct replay_session *session, struct replay_job *job)
+{
+    char text[REASON_MAX];
+
+    snprintf(text, sizeof(text), "5.1.10 %.480s", session->failed);
+    for (size_t i = 0; i < job->n_tries; i++)
+        replay_try_say(&job->tries[i], SAID_US, 556, view_of(text));
+    replay_target_report(session->target,
+                         &(struct replay_event){.kind = REPLAY_DONE,
+                                                .slot = session->slot,
+                                                .unasked = true});
+    replay_job_done(job);
 }
 
 void
 replay_session_give(struct replay_session *session, struct replay_job *job)
 {
+    if (session->refused) {
+        refuse_all(session, job);
+        return;
+    }
     if (!replay_step_begin(session, &session->current, job)) {
         replay_target_report(session->target,
                              &(struct replay_event){.kind = REPLAY_DONE,
@@ -405,6 +492,10 @@ replay_session_give(struct replay_session *session, struct replay_job *job)
 void
 replay_session_quit(struct replay_session *session)
 {
+    if (session->refused) {
+        replay_session_end(session, FAULT_OURS, 0, "done");
+        return;
+    }
     replay_step_say_quit(session);
     set_timeout(session);
 }

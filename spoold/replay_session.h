@@ -14,6 +14,7 @@ enum step {
     STEP_GREETING,
     STEP_EHLO,
     STEP_HELO,
+    STEP_STARTTLS,
     STEP_RSET,
     STEP_MAIL,
     STEP_RCPT,
@@ -47,9 +48,13 @@ struct replay_session {
     bool ready; /* EHLO was answered */
     bool dead;  /* only the deferred free is to come */
 
-    struct replay_address *addresses;
-    size_t n_addresses;
-    size_t at; /* the one in use */
+    struct replay_connect *connect;       /* NULL: no addresses yet */
+    const struct replay_address *address; /* in use; connect's */
+    char *failed;                         /* why the last one was no good */
+    bool refused;  /* the target takes no mail: there is no connection */
+    bool securing; /* the TLS handshake is under way */
+    bool secured;  /* it is done */
+    bool plain;    /* TLS failed at this address and need not be */
 
     struct smtp_reply reply;
     struct smtp_offers offers;
@@ -83,6 +88,11 @@ void replay_session_go_on(struct replay_session *session);
 /* Before EHLO was answered: this address is no good, try the next one. */
 void replay_session_next_address(struct replay_session *session,
                                  const char *reason);
+/* The same, but try this address once more, without TLS. */
+void replay_session_without_tls(struct replay_session *session,
+                                const char *reason);
+/* Mail may go now. */
+void replay_session_is_ready(struct replay_session *session);
 
 enum replay_fault {
     FAULT_THEIRS,  /* the connection ended or makes no sense any more */
@@ -94,11 +104,28 @@ enum replay_fault {
 void replay_session_end(struct replay_session *session, enum replay_fault fault,
                         int code, const char *reason);
 
+/* --- replay_starttls.c --------------------------------------------------- */
+
+/* After the reply to EHLO or HELO. true: there is the TLS there has to be;
+ * false: it goes first, or another address. */
+bool replay_starttls_is_done(struct replay_session *session);
+/* The reply to STARTTLS. */
+void replay_starttls_reply(struct replay_session *session, size_t at);
+void replay_starttls_on_tls(struct replay_session *session);
+/* The handshake failed. */
+void replay_starttls_failed(struct replay_session *session, const char *reason);
+/* For people: how the connection is secured. Until the next call. */
+const char *replay_starttls_describe(const struct replay_session *session);
+
 /* --- replay_step.c ------------------------------------------------------- */
 
 /* What a step waits for, for people. */
 const char *replay_step_awaited(enum step step);
 void replay_step_say_quit(struct replay_session *session);
+void replay_step_say_starttls(struct replay_session *session);
+void replay_step_say_ehlo(struct replay_session *session);
+/* The hello is over: TLS, or mail. */
+void replay_step_hello_done(struct replay_session *session);
 /* Begins with the job; false: every recipient was ruled out beforehand. */
 bool replay_step_begin(struct replay_session *session, struct transaction *t,
                        struct replay_job *job);

@@ -146,7 +146,7 @@ replay_step_begin(struct replay_session *session, struct transaction *t,
                   struct replay_job *job)
 {
     free(job->remote);
-    job->remote = mem_copy_text(session->addresses[session->at].remote);
+    job->remote = mem_copy_text(session->address->remote);
     if (rule_out(session, job) == 0)
         return false;
     *t = (struct transaction){.job = job, .next = STEP_MAIL};
@@ -178,6 +178,13 @@ say_helo(struct replay_session *session, struct transaction *t)
 {
     (void)t;
     say_hello(session, "HELO");
+}
+
+static void
+say_starttls(struct replay_session *session, struct transaction *t)
+{
+    (void)t;
+    io_write(session->io, VIEW("STARTTLS\r\n"));
 }
 
 static void
@@ -247,6 +254,18 @@ say(struct replay_session *session, struct transaction *t, enum step step)
 {
     steps[step].say(session, t);
     replay_session_expect(session, step, step == STEP_RCPT ? t->asked - 1 : 0);
+}
+
+void
+replay_step_say_starttls(struct replay_session *session)
+{
+    say(session, NULL, STEP_STARTTLS);
+}
+
+void
+replay_step_say_ehlo(struct replay_session *session)
+{
+    say(session, NULL, STEP_EHLO);
 }
 
 void
@@ -368,39 +387,56 @@ replay_step_content(struct replay_session *session)
 
 /* --- replies ------------------------------------------------------------- */
 
-static void
-become_ready(struct replay_session *session)
+void
+replay_step_hello_done(struct replay_session *session)
 {
-    session->ready = true;
-    stats_add(STAT_TARGET_SESSIONS, 1);
-    stats_add(STAT_TARGET_SESSIONS_NOW, 1);
-    replay_route_report(session->target->route,
-                        &session->addresses[session->at], true);
-    replay_target_event(session->target, REPLAY_READY, session->slot, false,
-                        NULL);
+    if (replay_starttls_is_done(session))
+        replay_session_is_ready(session);
+}
+
+/* Does the server say our own name of itself (RFC 5321 4.2, 5.1)? Mail given
+ * to it would be ours again. */
+static bool
+is_ourselves(struct replay_session *session)
+{
+    struct view line, name = replay_conf()->hostname;
+    size_t at = 0;
+
+    if (!smtp_reply_line(&session->reply, &at, &line) || line.len < name.len ||
+        !view_equal_nocase((struct view){line.data, name.len}, name) ||
+        (line.len > name.len && line.data[name.len] != ' '))
+        return false;
+    if (replay_route_is_self(session->target->route, session->address))
+        replay_session_end(session, FAULT_THEIRS, 0,
+                           "an MX host greets with our own name: it is this "
+                           "server itself, and none is better");
+    else
+        replay_session_next_address(
+            session, "it greets with our own name: it is this server itself");
+    return true;
 }
 
 static void
 on_greeting(struct replay_session *session, size_t at)
 {
     (void)at;
-    if (session->reply.code == 220)
-        say(session, NULL, STEP_EHLO);
-    else
+    if (session->reply.code != 220)
         replay_session_next_address(session, reply_reason(session));
+    else if (!is_ourselves(session))
+        say(session, NULL, STEP_EHLO);
 }
 
 static void
 on_ehlo(struct replay_session *session, size_t at)
 {
     (void)at;
-    if (session->reply.code == 250) {
-        smtp_offers_read(&session->reply, &session->offers);
-        become_ready(session);
-    } else if (session->reply.code / 100 == 5) {
+    if (session->reply.code / 100 == 5) {
         say(session, NULL, STEP_HELO);
-    } else {
+    } else if (session->reply.code != 250) {
         replay_session_next_address(session, reply_reason(session));
+    } else if (!is_ourselves(session)) {
+        smtp_offers_read(&session->reply, &session->offers);
+        replay_step_hello_done(session);
     }
 }
 
@@ -410,7 +446,7 @@ on_helo(struct replay_session *session, size_t at)
     (void)at;
     session->offers = (struct smtp_offers){0};
     if (session->reply.code == 250)
-        become_ready(session);
+        replay_step_hello_done(session);
     else
         replay_session_next_address(session, reply_reason(session));
 }
@@ -504,6 +540,8 @@ static const struct step_row steps[STEP_NONE] = {
     [STEP_GREETING] = {"the greeting", NULL, on_greeting},
     [STEP_EHLO] = {"the reply to EHLO", say_ehlo, on_ehlo},
     [STEP_HELO] = {"the reply to HELO", say_helo, on_helo},
+    [STEP_STARTTLS] = {"the reply to STARTTLS", say_starttls,
+                       replay_starttls_reply},
     [STEP_RSET] = {"the reply to RSET", say_rset, on_rset},
     [STEP_MAIL] = {"the reply to MAIL", say_mail, on_mail},
     [STEP_RCPT] = {"the reply to RCPT", say_rcpt, on_rcpt},

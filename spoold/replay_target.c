@@ -9,6 +9,7 @@
  */
 #include "replay.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "clock.h"
@@ -271,6 +272,8 @@ target_free(struct replay_target *target)
     replay_limit_free(target);
     loop_timer_free(&target->wake);
     buf_free(&target->hosts);
+    buf_free(&target->routing);
+    buf_free(&target->secured);
     free(target->sessions);
     free(target->links);
     free(target->name);
@@ -368,27 +371,56 @@ replay_target_ahead(struct replay_target *target, size_t slot)
 
 /* --- configuration ------------------------------------------------------- */
 
+static void
+add_texts(struct buf *out, const struct record_list *list)
+{
+    const struct conf_text *texts = list->items;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (out->len > 0)
+            buf_add_text(out, ", ");
+        buf_add_view(out, texts[i].text);
+    }
+}
+
+/* All that a route is made of, to be compared. */
+static void
+print_routing(const struct conf_target *conf, struct buf *out)
+{
+    buf_addf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", conf->port, conf->mx,
+             conf->tls);
+    add_texts(out, &conf->hosts);
+    buf_addf(out, "\n%.*s\n", (int)conf->mx_domain.len, conf->mx_domain.data);
+    buf_addf(out, "%.*s\n", (int)conf->tls_ca.len, conf->tls_ca.data);
+    buf_addf(out, "%.*s\n", (int)conf->tls_name.len, conf->tls_name.data);
+    add_texts(out, &conf->tls_fingerprints);
+}
+
+static void
+print_hosts(const struct conf_target *conf, struct buf *out)
+{
+    buf_reset(out);
+    if (conf->mx)
+        buf_addf(out, "MX of %.*s", (int)conf->mx_domain.len,
+                 conf->mx_domain.data);
+    add_texts(out, &conf->hosts);
+}
+
 /* Other hosts: sessions with the old ones end with the message they have, and
  * those that are still looking for an address ask anew. */
 static void
 adopt_hosts(struct replay_target *target, const struct conf_target *conf)
 {
-    const struct conf_text *texts = conf->hosts.items;
-    struct buf hosts = {0};
+    struct buf routing = {0};
 
-    for (size_t i = 0; i < conf->hosts.count; i++) {
-        if (i > 0)
-            buf_add_text(&hosts, ", ");
-        buf_add_view(&hosts, texts[i].text);
-    }
-    if (view_equal(buf_view(&hosts), buf_view(&target->hosts)) &&
-        target->port == conf->port) {
-        buf_free(&hosts);
+    print_routing(conf, &routing);
+    if (view_equal(buf_view(&routing), buf_view(&target->routing))) {
+        buf_free(&routing);
         return;
     }
-    buf_free(&target->hosts);
-    target->hosts = hosts;
-    target->port = conf->port;
+    buf_free(&target->routing);
+    target->routing = routing;
+    print_hosts(conf, &target->hosts);
     replay_route_free(&target->route);
     target->route = replay_route_new(conf);
     replay_sched_retire(&target->sched);
@@ -608,6 +640,13 @@ replay_target_reach_ms(struct replay_target *target)
 }
 
 void
+replay_target_secured(struct replay_target *target, const char *how)
+{
+    buf_reset(&target->secured);
+    buf_add_text(&target->secured, how);
+}
+
+void
 replay_target_describe(struct replay_target *target,
                        struct proto_target_now *now)
 {
@@ -629,6 +668,7 @@ replay_target_describe(struct replay_target *target,
         .paused_by = view_of(target->paused_by),
         .rate = (uint64_t)(target->sched.pace.rate.now + 0.5),
         .window = replay_pace_window(&target->sched.pace),
+        .tls = buf_view(&target->secured),
     };
     if (sched->state == TARGET_DOWN)
         now->probe_ms =

@@ -385,24 +385,6 @@ class PrivilegeTest(SpooldTest):
                 if role == "listener":  # never sees the store
                     self.assertNotEqual(root, daemon.spool)
 
-    def test_spool_is_no_ladder(self):
-        """The spool belongs to the roles' user. Whatever a role that was
-        taken over puts there, the parent, which is root, does not write
-        through it."""
-        daemon = self.daemon()
-        victim = daemon.path("victim")
-        for name in ("hosts", "resolv.conf", "nsswitch.conf"):
-            with open(victim, "w") as file:
-                file.write("precious")
-            etc = os.path.join(daemon.spool, "etc")
-            shutil.rmtree(etc)
-            os.mkdir(etc)
-            os.symlink(victim, os.path.join(etc, name))
-            os.chown(etc, NOBODY, NOBODY)
-            daemon.reload()
-            with open(victim) as file:
-                self.assertEqual(file.read(), "precious", name)
-
     def test_no_inherited_descriptors(self):
         """A role holds no descriptor of another's business."""
         daemon = self.daemon()

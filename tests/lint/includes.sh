@@ -43,6 +43,8 @@ doors() {
         'confuse.h is for conf_tree.c'
     only_in '^# *include <openssl/' 'spoold/(io|tls)\.c' \
         'OpenSSL is for io.c and tls.c'
+    only_in '^# *include <unbound' 'spoold/resolve\.c' \
+        'libunbound is for resolve.c'
     only_in '^# *include <event' \
         'spoold/(loop|io|peer)\.c|spoold/loop_base\.h' \
         'libevent is for loop.c, io.c and peer.c'
