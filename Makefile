@@ -116,6 +116,9 @@ SRCS_libspool = \
     libspool/db_write.c \
     libspool/db_ledger.c \
     libspool/db_sieve.c \
+    libspool/db_mailbox.c \
+    libspool/db_mailbox_read.c \
+    libspool/db_account_read.c \
     libspool/db_read.c \
     libspool/db_read_rows.c \
     libspool/db_rules.c \
@@ -169,6 +172,12 @@ SRCS_spoold = \
     spoold/store_share.c \
     spoold/store_keys.c \
     spoold/store_learn.c \
+    spoold/store_mailbox.c \
+    spoold/store_mark.c \
+    spoold/store_own.c \
+    spoold/store_user.c \
+    spoold/store_news.c \
+    spoold/store_imap.c \
     spoold/store_mend.c \
     spoold/store_checkpoint.c \
     spoold/store_ledger.c \
@@ -289,6 +298,7 @@ UNIT_TESTS = \
     store_keys \
     store_learn \
     store_steer \
+    store_mailbox \
     store_mend \
     store_compact \
     line \
@@ -445,12 +455,13 @@ $(BUILD)/unit/test_control_audit: LDFLAGS += -Wl,--wrap=db_read_message
 # What applying records takes.
 OBJS_apply = $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
     store_delivery.o store_refs.o store_steer.o store_keys.o \
-    store_checkpoint.o store_learn.o store_mend.o)
+    store_checkpoint.o store_learn.o store_mend.o store_mailbox.o store_mark.o \
+    store_own.o store_user.o)
 $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_keys \
     $(BUILD)/unit/test_store_learn \
     $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer \
-    $(BUILD)/unit/test_store_mend \
+    $(BUILD)/unit/test_store_mend $(BUILD)/unit/test_store_mailbox \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \
     $(OBJS_apply)
 $(BUILD)/unit/test_control_walk: $(BUILD)/obj/spoold/control_walk.o

@@ -32,6 +32,7 @@ static const struct record_field account_fields[] = {
     RECORD_NUM_FIELD(9, account, version),
     RECORD_NUM_FIELD(10, account, own_bytes),
     RECORD_NUM_FIELD(11, account, upstream),
+    RECORD_NUM_FIELD(12, account, own_count),
 };
 RECORD_TYPE(account);
 

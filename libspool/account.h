@@ -35,6 +35,7 @@ struct account {
     uint64_t learned_ms;
     uint64_t version;   /* changes with password and patterns, not with use */
     uint64_t own_bytes; /* in Drafts, Sent and Trash: content of his own */
+    uint64_t own_count; /* and how many messages */
     uint64_t upstream;  /* 1: made by a learned sign-in, not by the operator */
 };
 extern const struct record_type account_record, account_text_record,

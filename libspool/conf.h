@@ -119,6 +119,11 @@ struct conf {
     uint64_t data_timeout_ms;
     uint64_t drain_ms; /* how long an orderly stop may take */
 
+    struct view auth_upstream;    /* empty: none */
+    struct view auth_upstream_ca; /* empty: the system's */
+    uint64_t auth_learned_for_ms;
+    uint64_t user_quota; /* limit { user-quota } */
+
     uint64_t imap_connections; /* imap { connections } and so on */
     uint64_t imap_connections_per_client;
     uint64_t imap_connections_per_user;

@@ -17,6 +17,9 @@ X(ROOT,   "hostname",                NAME,      conf,        hostname,          
 X(ROOT,   "spool",                   PATH,      conf,        spool,                   "/var/lib/spoold",     "",         "",   "the directory of the store")
 X(ROOT,   "control",                 PATH,      conf,        control,                 "/run/spoold/control", "",         "",   "the socket spoolctl talks to")
 X(ROOT,   "user",                    TEXT,      conf,        user,                    "spoold",              "",         "",   "the user the roles run as when spoold is started as root")
+X(ROOT,   "auth-upstream",           TEXT,      conf,        auth_upstream,           "",                    "",         "",   "the IMAP server that is asked for passwords while it is up: imaps://host[:port] or imap://host[:port]")
+X(ROOT,   "auth-upstream-ca",        PATH,      conf,        auth_upstream_ca,        "",                    "",         "",   "who signed its certificate, PEM; the system's authorities when absent")
+X(ROOT,   "auth-learned-for",        TIME,      conf,        auth_learned_for_ms,     "30d",                 "1s",       "3650d", "how long a password that it took is good while it is down")
 
 X(TLS,    "certificate",             PATH,      conf,        tls_certificate,         "",                    "",         "",   "the certificate chain, PEM")
 X(TLS,    "key",                     PATH,      conf,        tls_key,                 "",                    "",         "",   "its private key, PEM")
@@ -77,6 +80,7 @@ X(LIMIT,  "errors",                  NUM,       conf,        errors,            
 X(LIMIT,  "hops",                    NUM,       conf,        hops,                    "100",                 "1",        "1000", "Received fields before a message counts as a loop")
 X(LIMIT,  "command-timeout",         TIME,      conf,        command_timeout_ms,      "5m",                  "100ms",    "1h", "how long a client may take for its next command")
 X(LIMIT,  "data-timeout",            TIME,      conf,        data_timeout_ms,         "5m",                  "100ms",    "1h", "how long a client may pause within a message")
+X(LIMIT,  "user-quota",              SIZE,      conf,        user_quota,              "50M",                 "0",        "1T", "what one user may keep in Drafts and Sent")
 X(LIMIT,  "drain",                   TIME,      conf,        drain_ms,                "30s",                 "0",        "1h", "how long an orderly stop may take")
 
 X(STORE,  "compression",             NUM,       conf,        compression,             "3",                   "0",        "9",  "level of zstd: higher is smaller and slower; 0: none")

@@ -18,6 +18,7 @@
 #include "db_lmdb.h"
 #include "db_pages.h"
 #include "log.h"
+#include "mailbox.h"
 #include "mem.h"
 
 /* Address space, not disk: the operator never has to think of it. */
@@ -105,6 +106,48 @@ key_add_text(struct db_key *key, struct view text, size_t max)
     key->len += text.len;
     key->bytes[key->len++] = '\0';
     return 0;
+}
+
+void
+db_key_place(struct db_key *key, uint64_t number, uint64_t box, uint64_t uid)
+{
+    key->len = 0;
+    key_add32(key, number);
+    key->bytes[key->len++] = (char)box;
+    key_add32(key, uid);
+}
+
+void
+db_key_vanished(struct db_key *key, uint64_t modseq, uint64_t number,
+                uint64_t box, uint64_t uid)
+{
+    key->len = 0;
+    key_add64(key, modseq);
+    key_add32(key, number);
+    key->bytes[key->len++] = (char)box;
+    key_add32(key, uid);
+}
+
+void
+db_key_mark(struct db_key *key, uint64_t id, uint64_t n, uint64_t user)
+{
+    db_key_id_n(key, id, n);
+    key_add32(key, user);
+}
+
+void
+db_key_address(struct db_key *key, struct view address)
+{
+    const char *at =
+        address.len > 0 ? memrchr(address.data, '@', address.len) : NULL;
+    size_t local = at != NULL ? (size_t)(at - address.data) : 0;
+
+    if (at == NULL || address.len > MAILBOX_ADDRESS_MAX)
+        bug("an address of %zu bytes as a key", address.len);
+    key->len = address.len;
+    memcpy(key->bytes, at + 1, address.len - local - 1);
+    key->bytes[address.len - local - 1] = '@';
+    memcpy(key->bytes + address.len - local, address.data, local);
 }
 
 int
@@ -275,7 +318,7 @@ create_tables(struct db *db, bool anew, struct why *why)
 
     if (rc != 0)
         return why_text(why, "the store: %s", mdb_strerror(rc));
-    if (db_open_tables(db, txn, anew ? MDB_CREATE : 0, why) != 0) {
+    if (db_open_tables(db, txn, MDB_CREATE, why) != 0) {
         mdb_txn_abort(txn);
         return -1;
     }

@@ -175,6 +175,16 @@ struct db_totals {
     uint64_t on_hold;     /* deliveries the operator holds */
     uint64_t unknown;     /* deliveries the target may have already */
     uint64_t notice_ms;   /* when the last DSN may go, or went */
+    /* Mailboxes (mailbox.h). */
+    uint64_t mailboxes;     /* 1: their rows are kept, once and for all */
+    uint64_t filled_id;     /* deliveries up to here are in one; */
+    uint64_t filled_n;      /* UINT64_MAX: all */
+    uint64_t uidvalidity;   /* of all mailboxes */
+    uint64_t modseq;        /* the last number of the counter */
+    uint64_t uid_base;      /* a uid is a number of the counter less this */
+    uint64_t number;        /* the last that an address or user got */
+    uint64_t modseq_floor;  /* no message has a modseq below: a restore */
+    uint64_t vanished_from; /* rows of vanished are complete behind this */
 };
 enum db_result db_get_totals(struct db_txn *txn, struct db_totals *totals);
 enum db_result db_put_totals(struct db_txn *txn,

@@ -18,6 +18,15 @@ static const struct record_field db_totals_fields[] = {
     RECORD_NUM_FIELD(6, db_totals, on_hold),
     RECORD_NUM_FIELD(7, db_totals, unknown),
     RECORD_NUM_FIELD(8, db_totals, notice_ms),
+    RECORD_NUM_FIELD(20, db_totals, mailboxes),
+    RECORD_NUM_FIELD(21, db_totals, filled_id),
+    RECORD_NUM_FIELD(22, db_totals, filled_n),
+    RECORD_NUM_FIELD(23, db_totals, uidvalidity),
+    RECORD_NUM_FIELD(24, db_totals, modseq),
+    RECORD_NUM_FIELD(25, db_totals, uid_base),
+    RECORD_NUM_FIELD(26, db_totals, number),
+    RECORD_NUM_FIELD(27, db_totals, modseq_floor),
+    RECORD_NUM_FIELD(28, db_totals, vanished_from),
 };
 RECORD_TYPE(db_totals);
 

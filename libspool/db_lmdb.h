@@ -25,7 +25,15 @@
     X(domain, CHECKED, "name")                                                 \
     X(sieve, BYTES, "number")                                                  \
     X(checkpoint, CHECKED, "seq")                                              \
-    X(aside, CHECKED, "number")
+    X(aside, CHECKED, "number")                                                \
+    X(address, CHECKED, "domain, local part")                                  \
+    X(mailbox, BYTES, "number, box, uid")                                      \
+    X(vanished, KEYS, "modseq, number, box, uid")                              \
+    X(mark, CHECKED, "id, n, user")                                            \
+    X(own, CHECKED, "id")                                                      \
+    X(structure, CHECKED, "id")                                                \
+    X(login, CHECKED, "name")                                                  \
+    X(user, CHECKED, "number")
 
 enum db_table {
 #define X(name, form, key) DB_##name,
@@ -122,6 +130,17 @@ void db_key_part(struct db_key *key, uint64_t id, uint64_t n, unsigned part);
 void db_key_id_n(struct db_key *key, uint64_t id, uint64_t n);
 void db_key_later(struct db_key *key, uint64_t when_ms, uint64_t id,
                   uint64_t n);
+/* number, box, uid; and with the modseq in front. */
+void db_key_place(struct db_key *key, uint64_t number, uint64_t box,
+                  uint64_t uid);
+void db_key_vanished(struct db_key *key, uint64_t modseq, uint64_t number,
+                     uint64_t box, uint64_t uid);
+struct db_place;
+int db_place_decode(struct view key, struct view value, struct db_place *place,
+                    uint64_t *id, uint64_t *n);
+void db_key_mark(struct db_key *key, uint64_t id, uint64_t n, uint64_t user);
+/* "domain@local" of "local@domain"; bug() when it is neither. */
+void db_key_address(struct db_key *key, struct view address);
 /* -1: target or flow is too long or has a NUL. */
 int db_key_ready(struct db_key *key, struct view target, struct view flow,
                  uint64_t id, uint64_t n);

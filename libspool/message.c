@@ -132,6 +132,8 @@ static const struct record_field delivery_fields[] = {
     RECORD_NUM_FIELD(10, delivery, spent_ms),
     RECORD_NUM_FIELD(11, delivery, notify),
     RECORD_VIEW_FIELD(12, delivery, orcpt),
+    RECORD_NUM_FIELD(20, delivery, uid),
+    RECORD_NUM_FIELD(21, delivery, moved),
 };
 RECORD_TYPE(delivery);
 

@@ -132,6 +132,8 @@ struct delivery {
     uint64_t spent_ms;   /* of hold-for, before it came here (import) */
     uint64_t notify;     /* enum dsn_notify, or-ed; 0: not given */
     struct view orcpt;   /* "rfc822;xtext" as given (RFC 3461 4.2) */
+    uint64_t uid;        /* where it stands in a mailbox; 0: in none */
+    uint64_t moved;      /* 1: in Delivered, 0: in INBOX */
 };
 extern const struct record_type delivery_record;
 

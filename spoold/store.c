@@ -20,6 +20,7 @@
 #include "mem.h"
 #include "peer.h"
 #include "role.h"
+#include "store_mailbox.h"
 
 #define SPACE_CHECK_MS 1000
 #define PURGE_ROWS     1000 /* at once, when room is short */
@@ -375,6 +376,7 @@ store_configure(const struct conf *conf)
     store_share_configure(conf);
     store_compact_configure(conf->reserve, conf->compact != 0);
     store_ledger_configure(conf);
+    store_imap_configure(conf);
 }
 
 static void
@@ -397,6 +399,7 @@ store_start(const struct conf *conf)
     store_compact_init(store.db);
     store_scrub_init(store.db);
     store_ledger_start(conf);
+    store_imap_start();
     store.space_timer = loop_timer_new(space_check, NULL);
     space_check(NULL);
     store_share_start(share_changed);
@@ -420,6 +423,19 @@ store_on_up(enum role role)
 }
 
 static void
+store_on_lost(enum role role)
+{
+    if (role == ROLE_IMAP)
+        store_news_lost();
+}
+
+bool
+store_is_full(void)
+{
+    return store.space.full != 0;
+}
+
+static void
 drain_when_empty(void *arg)
 {
     (void)arg;
@@ -440,13 +456,26 @@ store_drain(uint64_t limit_ms)
 }
 
 static const struct peer_handler handlers[] = {
-    {PROTO_SUBMIT, store_on_submit}, {PROTO_OUTCOME, store_on_outcome},
-    {PROTO_HEALTH, store_on_health}, {PROTO_NOTE, store_on_note},
-    {PROTO_RETRY, store_on_retry},   {PROTO_COMPACT, store_on_compact},
-    {PROTO_SCRUB, store_on_scrub},   {PROTO_CHECK_POINT, store_on_check_point},
-    {PROTO_STEER, store_on_steer},   {PROTO_PAIRS, store_on_pairs},
-    {PROTO_REKEY, store_on_rekey},   {PROTO_LEARN, store_on_learn},
+    {PROTO_SUBMIT, store_on_submit},
+    {PROTO_OUTCOME, store_on_outcome},
+    {PROTO_HEALTH, store_on_health},
+    {PROTO_NOTE, store_on_note},
+    {PROTO_RETRY, store_on_retry},
+    {PROTO_COMPACT, store_on_compact},
+    {PROTO_SCRUB, store_on_scrub},
+    {PROTO_CHECK_POINT, store_on_check_point},
+    {PROTO_STEER, store_on_steer},
+    {PROTO_PAIRS, store_on_pairs},
+    {PROTO_REKEY, store_on_rekey},
+    {PROTO_LEARN, store_on_learn},
     {PROTO_MEND, store_on_mend},
+    {PROTO_FLAGS, store_on_flags},
+    {PROTO_PLACE, store_on_place},
+    {PROTO_APPEND, store_on_append},
+    {PROTO_STRUCTURE, store_on_structure},
+    {PROTO_SIGN_IN, store_on_sign_in},
+    {PROTO_USER, store_on_user},
+    {PROTO_NEWS_SEEN, store_on_news_seen},
 };
 
 const struct role_entry store_role = {
@@ -454,7 +483,7 @@ const struct role_entry store_role = {
     .directory = ".",
     .handlers = handlers,
     .n_handlers = sizeof(handlers) / sizeof(handlers[0]),
-    .hooks = {.on_up = store_on_up},
+    .hooks = {.on_up = store_on_up, .on_lost = store_on_lost},
     .start = store_start,
     .reload = store_configure,
     .drain = store_drain,

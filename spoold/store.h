@@ -29,6 +29,15 @@ enum store_kind {
     STORE_CARRY = 11, /* proto_ids: acceptances said again; the same file */
     STORE_TRIM = 12,  /* store_trim: old entries go; the same file */
     STORE_MEND = 13,  /* proto_mend; store_mend.c */
+    /* Mailboxes and accounts: store_mailbox.c. */
+    STORE_MAILBOXES = 30, /* store_mailboxes */
+    STORE_FILL = 31,      /* store_fill */
+    STORE_FLAGS = 32,     /* proto_flags */
+    STORE_PLACE = 33,     /* proto_place */
+    STORE_APPEND = 34,    /* proto_append, with content as SUBMIT */
+    STORE_STRUCTURE = 35, /* proto_structure */
+    STORE_SIGN_IN = 36,   /* proto_sign_in */
+    STORE_USER = 37,      /* proto_user */
     STORE_KIND_MAX = STORE_MEND,
 };
 
@@ -95,6 +104,7 @@ struct store_apply {
     struct db_txn *txn;
     struct db_totals totals;
     struct buf ready;       /* encoded proto_queued: what became ready */
+    struct buf news;        /* encoded proto_news: what readers would see */
     uint64_t last_ready_id; /* so that a target is announced once a message */
     struct buf last_ready_target;
     uint64_t count;     /* what the last record's answer counts */
@@ -141,7 +151,7 @@ enum apply_result store_open_leave(struct store_apply *apply,
                                    const struct store_open *open);
 /* Writes the row, and its row in ready or later, as its state says now. */
 enum apply_result store_open_enter(struct store_apply *apply,
-                                   const struct store_open *open);
+                                   struct store_open *open);
 /* The ledger entry of this delivery. by, text: may be empty. */
 enum apply_result store_open_entry(struct store_apply *apply, uint64_t when_ms,
                                    uint64_t event,
@@ -212,6 +222,13 @@ enum apply_result store_apply_mend(struct store_apply *apply,
 enum apply_result store_apply_submit(struct store_apply *apply,
                                      struct view payload, struct view content,
                                      int fd);
+/* Counts key and dictionary of *message and copies the content: its pieces,
+ * stored and digest (BODY_DIGEST_LEN bytes at digest, which it points to). */
+enum apply_result store_submit_content(struct store_apply *apply,
+                                       const struct proto_submit *submit,
+                                       struct message *message,
+                                       struct view content, int fd,
+                                       char *digest);
 enum apply_result store_apply_db(struct store_apply *apply,
                                  enum db_result result);
 void store_apply_announce(struct store_apply *apply, uint64_t id,
@@ -266,6 +283,9 @@ size_t store_share_list(struct proto_name *names, size_t max);
 /* Is there room for it in the shares of its recipients' domains? If so, it is
  * counted. */
 bool store_share_takes(const struct proto_submit *submit);
+
+/* store.c: free space is under the reserve. */
+bool store_is_full(void);
 
 /* --- store_due.c --------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
  *
  * Before: store_batch.c   After: store_batch.c (commit, then the answers)
  */
-#include "store.h"
+#include "store_mailbox.h"
 
 #include <stdlib.h>
 
@@ -381,6 +381,7 @@ void
 store_apply_free(struct store_apply *apply)
 {
     buf_free(&apply->ready);
+    buf_free(&apply->news);
     buf_free(&apply->last_ready_target);
     buf_free(&apply->scratch);
     buf_free(&apply->domains);
@@ -426,6 +427,8 @@ store_apply_record(struct store_apply *apply, const struct store_record *record)
     if (record->kind == STORE_SUBMIT)
         return store_apply_submit(apply, record->payload, record->content,
                                   record->fd);
+    if (record->kind >= STORE_MAILBOXES)
+        return store_apply_reader(apply, record);
     if (record->kind == 0 || record->kind > STORE_KIND_MAX)
         return APPLY_REFUSED;
     type = payloads[record->kind];

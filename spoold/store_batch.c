@@ -23,7 +23,7 @@
 #include "peer.h"
 #include "role.h"
 #include "stats.h"
-#include "store.h"
+#include "store_mailbox.h"
 
 /* One transaction's limits: LMDB keeps changed pages in memory. */
 #define BATCH_RECORDS 4096
@@ -118,16 +118,10 @@ store_batch_add(const struct store_record *record, enum role from,
 static uint64_t
 cost_of(const struct pending *p)
 {
-    struct proto_submit submit;
-    uint64_t cost = p->record.payload.len;
+    /* Content is read by position: where the descriptor stands is free. */
+    off_t content = p->record.fd >= 0 ? lseek(p->record.fd, 0, SEEK_END) : 0;
 
-    if (p->record.fd >= 0 &&
-        record_decode(&proto_submit_record, p->record.payload, &submit, NULL) ==
-            0) {
-        cost += submit.content_len;
-        record_clear(&proto_submit_record, &submit);
-    }
-    return cost;
+    return p->record.payload.len + (content > 0 ? (uint64_t)content : 0);
 }
 
 /* How many from the front of the queue make this batch: at least one. */
@@ -395,8 +389,10 @@ batch_run(void *arg)
         batch_keep(n);
     }
     batch_answer(n);
-    if (done)
+    if (done) {
         batch_announce(&apply);
+        store_news_add(buf_view(&apply.news));
+    }
     store_apply_free(&apply);
     if (done && n <= EXTEND_RECORDS)
         loop_defer(extend, NULL);

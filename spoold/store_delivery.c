@@ -8,7 +8,7 @@
  * Before: store_apply.c, store_steer.c   After: db_write.c
  */
 #include "event.h"
-#include "store.h"
+#include "store_mailbox.h"
 
 /* --- a delivery ------------------------------------------------------------
  */
@@ -103,10 +103,14 @@ store_open_leave(struct store_apply *apply, const struct store_open *open)
 }
 
 enum apply_result
-store_open_enter(struct store_apply *apply, const struct store_open *open)
+store_open_enter(struct store_apply *apply, struct store_open *open)
 {
     const struct delivery *row = &open->row;
     enum db_result result = DB_OK;
+    enum apply_result placed = store_mailbox_enter(apply, open);
+
+    if (placed != APPLY_OK)
+        return placed;
 
     if (row->state == DELIVERY_READY) {
         result = db_put_ready(apply->txn, row->target, flow_of(open), open->id,
@@ -203,6 +207,10 @@ store_remove(struct store_apply *apply, uint64_t id)
         apply->totals.held_stored -= message.stored;
         result = leave_all(apply, &open);
     }
+    if (result == APPLY_OK)
+        result = store_open_message(apply, id, &open, &message);
+    if (result == APPLY_OK)
+        result = store_mailbox_remove(apply, id);
     if (result == APPLY_OK)
         result = store_open_message(apply, id, &open, &message);
     if (result == APPLY_OK)

@@ -96,19 +96,25 @@ static int
 submit_check(const struct proto_submit *submit, const struct message *message,
              struct view content, int fd, struct why *why)
 {
-    const struct delivery *deliveries = submit->deliveries.items;
-
     if (submit->id == 0)
         return why_text(why, "no id");
-    if (submit->deliveries.count == 0 ||
-        submit->deliveries.count > DELIVERIES_MAX)
-        return why_text(why, "%zu recipients", submit->deliveries.count);
     if (message->key != 0 && message->salt.len != SEAL_SALT)
         return why_text(why, "a salt of %zu bytes", message->salt.len);
     if (message->sender.len > ADDRESS_MAX || message->flow.len > DB_FLOW_MAX ||
         (message->flow.len > 0 &&
          memchr(message->flow.data, '\0', message->flow.len) != NULL))
         return why_text(why, "sender too long");
+    return source_check(submit, content, fd, why);
+}
+
+static int
+check_deliveries(const struct proto_submit *submit, struct why *why)
+{
+    const struct delivery *deliveries = submit->deliveries.items;
+
+    if (submit->deliveries.count == 0 ||
+        submit->deliveries.count > DELIVERIES_MAX)
+        return why_text(why, "%zu recipients", submit->deliveries.count);
     for (size_t i = 0; i < submit->deliveries.count; i++)
         if (deliveries[i].recipient.len > ADDRESS_MAX ||
             deliveries[i].target.len == 0 ||
@@ -116,7 +122,7 @@ submit_check(const struct proto_submit *submit, const struct message *message,
             memchr(deliveries[i].target.data, '\0', deliveries[i].target.len) !=
                 NULL)
             return why_text(why, "recipient %zu", i);
-    return source_check(submit, content, fd, why);
+    return 0;
 }
 
 /* Copies the pieces and counts what was copied into *message. */
@@ -197,19 +203,38 @@ put_deliveries(struct store_apply *apply, const struct proto_submit *submit,
     return result;
 }
 
+enum apply_result
+store_submit_content(struct store_apply *apply,
+                     const struct proto_submit *submit, struct message *message,
+                     struct view content, int fd, char *digest)
+{
+    struct source source;
+    enum apply_result result;
+
+    if (submit->content.len > 0)
+        content = submit->content;
+    if (submit_check(submit, message, content, fd, &apply->why) != 0)
+        return APPLY_REFUSED;
+    result = store_refs_need(apply, message, submit->data_key);
+    if (result != APPLY_OK)
+        return result;
+    source.inlined = content;
+    source.fd = fd;
+    source.len = submit->content_len;
+    source.at = 0;
+    return copy_content(apply, submit->id, &source, message, digest);
+}
+
 static enum apply_result
 submit_rows(struct store_apply *apply, const struct proto_submit *submit,
-            struct message *message, struct source *source)
+            struct message *message, struct view content, int fd)
 {
     char digest[BODY_DIGEST_LEN];
     struct ledger_entry entry;
     struct sieve sieve;
     enum apply_result result =
-        store_refs_need(apply, message, submit->data_key);
+        store_submit_content(apply, submit, message, content, fd, digest);
 
-    if (result != APPLY_OK)
-        return result;
-    result = copy_content(apply, submit->id, source, message, digest);
     if (result == APPLY_OK)
         result =
             store_refs_take(apply, message->stored, submit->deliveries.items,
@@ -245,16 +270,13 @@ store_apply_submit(struct store_apply *apply, struct view payload,
 {
     struct proto_submit submit;
     struct message message, other;
-    struct source source;
     enum apply_result result = APPLY_REFUSED;
 
     if (record_decode(&proto_submit_record, payload, &submit, &apply->why) != 0)
         return APPLY_REFUSED;
-    if (submit.content.len > 0)
-        content = submit.content;
     if (record_decode(&message_record, submit.message, &message, &apply->why) !=
             0 ||
-        submit_check(&submit, &message, content, fd, &apply->why) != 0) {
+        check_deliveries(&submit, &apply->why) != 0) {
         record_clear(&proto_submit_record, &submit);
         return APPLY_REFUSED;
     }
@@ -267,11 +289,7 @@ store_apply_submit(struct store_apply *apply, struct view payload,
             ((const struct delivery *)submit.deliveries.items)->recipient);
     switch (db_get_message(apply->txn, submit.id, &other)) {
     case DB_NONE:
-        source.inlined = content;
-        source.fd = fd;
-        source.len = submit.content_len;
-        source.at = 0;
-        result = submit_rows(apply, &submit, &message, &source);
+        result = submit_rows(apply, &submit, &message, content, fd);
         break;
     case DB_OK: /* never write over a message, whatever the reason */
     case DB_DAMAGED:

@@ -168,6 +168,10 @@ delivery delivery
 target_health target
 ledger_entry ledger
 db_totals setting
+mark mark
+address_row address
+structure_row structure
+account user
 TYPES
 }
 
