@@ -53,7 +53,7 @@ X(52, TARGET_PAUSED,    "target-paused",    "the operator or the guard paused a 
 X(53, PAUSE_ENDED,      "pause-ended",      "a target's pause is over: its time, or the operator resumed it")
 X(60, READER_HANGS,     "reader-hangs",     "a process has been reading the store at one point for a minute: the file grows meanwhile")
 X(61, CLOCK_BACK,       "clock-back",       "the system's clock was set back; what waits goes by the time it would be without that")
-X(45, USER,             "user",             "the operator added, changed or removed a user")
-X(46, LOGIN,            "login",            "a user signed in")
-X(47, LOGIN_REFUSED,    "login-refused",    "somebody could not sign in")
+X(80, USER,             "user",             "the operator added, changed or removed a user")
+X(81, LOGIN,            "login",            "a user signed in")
+X(82, LOGIN_REFUSED,    "login-refused",    "somebody could not sign in")
 /* clang-format on */
