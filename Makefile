@@ -318,6 +318,8 @@ UNIT_TESTS = \
     smtp_reply \
     dsn \
     replay_sched \
+    replay_pace \
+    replay_budget \
     replay_outcome \
     replay_content \
     when \
@@ -465,10 +467,11 @@ $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \
     $(OBJS_apply)
 $(BUILD)/unit/test_control_walk: $(BUILD)/obj/spoold/control_walk.o
-$(BUILD)/unit/test_replay_sched: $(addprefix $(BUILD)/obj/spoold/, \
+$(BUILD)/unit/test_replay_sched $(BUILD)/unit/test_replay_pace: $(addprefix $(BUILD)/obj/spoold/, \
     replay_sched.o replay_pace.o)
 $(BUILD)/unit/test_replay_content: $(addprefix $(BUILD)/obj/spoold/, \
     replay_content.o reading.o stats.o)
+$(BUILD)/unit/test_replay_budget: $(BUILD)/obj/spoold/replay_budget.o
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \
     replay_outcome.o replay_sched.o replay_pace.o sealing.o stats.o)
 

@@ -194,6 +194,14 @@ control_json_target(const struct proto_target_now *target)
     json_object_set_new(json, "hosts", json_words(target->hosts));
     json_object_set_new(json, "tls", control_json_text(target->tls));
     json_object_set_new(json, "limits", json_limits(target->limits));
+    json_object_set_new(json, "paused_until",
+                        control_json_time(target->pause_until_ms));
+    json_object_set_new(json, "paused_by",
+                        control_json_text(target->paused_by));
+    json_object_set_new(json, "bears",
+                        json_pack("{s:o, s:o}", "messages_a_second",
+                                  json_num(target->rate), "connections",
+                                  json_num(target->window)));
     return json;
 }
 

@@ -7,7 +7,7 @@
  *     bad                            -> cut to half of what was measured
  *     good after a cut               -> back to just below what hurt
  *     at what hurt, after a hold     -> beyond it in small steps
- *     well beyond it, and still good -> what hurt is forgotten
+ *     well beyond it, and still good -> the memory moves along, in strides
  *
  * What counts when it hurts is what the target answered within a second, not
  * what was asked of it: while the rate grows fast the two are far apart, and
@@ -21,24 +21,32 @@
 
 /* --- how ----------------------------------------------------------------- */
 
-#define ROUND_REPLIES  8   /* a round has at least so many */
-#define ROUND_FAST_MS  30  /* and lasts so long where nothing hurt yet */
-#define ROUND_MS       500 /* or else */
-#define SECOND_MS      1000
-#define GRACE_MS       1000 /* after a cut; a target's windows empty */
-#define REFUSALS_SHARE 10   /* a round with more than a tenth is bad, */
-#define REFUSALS_MIN   3    /* from so many on */
+#define ROUND_REPLIES 8   /* a round has at least so many */
+#define ROUND_FAST_MS 30  /* and lasts so long where nothing hurt yet */
+#define ROUND_MS      250 /* or else */
+#define SLOW_ROUNDS   2   /* of the latter, before anything is cut */
+#define SECOND_MS     1000
+#define GRACE_MS      1000 /* after a cut; a target's windows empty */
+#define CUTS_MAX      3    /* one after the other with no good round between */
+/* Replies that are slow for so long, whatever was cut, are usual from now on.
+ */
+#define ADAPT_MS       20000
+#define REFUSALS_SHARE 10 /* a round with more than a tenth is bad, */
+#define REFUSALS_MIN   3  /* from so many on */
 
 #define FAST_GROWTH  1.5 /* a round */
 #define FASTER_FROM  500 /* from this rate on, that often asked and answered */
 #define FASTER       2.0
-#define NEAR         0.95 /* of what hurt: where a cut figure comes back to */
-#define PROBE_STEP   0.01 /* of what hurt, a round */
-#define FORGET       1.15 /* of what hurt: it does not hurt any more */
+#define NEAR         0.95  /* of what hurt: where a cut figure comes back to */
+#define PROBE_STEP   0.005 /* of what hurt, a round */
+#define FORGET       1.05  /* of what hurt: it does not hurt there any more */
+#define STRIDE_MAX   4     /* steps at once, where all goes well beyond that */
+#define NEARLY       0.8
 #define AGAIN        0.93 /* of what hurt: it hurt sooner than remembered */
+#define SAME         0.85 /* of what hurt: it hurt at the same place */
 #define FELL         0.6  /* of what made it fall */
 #define HOLD_MIN_MS  10000
-#define HOLD_MAX_MS  300000
+#define HOLD_MAX_MS  160000
 #define RATE_MIN     0.5
 #define WINDOW_START 4
 
@@ -49,6 +57,10 @@
 #define CALM_MAX_MS 20
 
 #define BIN_GROWTH 1.3
+
+/* In how many rounds the base follows what is seen. */
+#define BASE_DOWN 16
+#define BASE_UP   256
 
 /* --- reply times --------------------------------------------------------- */
 
@@ -183,32 +195,58 @@ control_near(const struct pace_control *control)
     return control->whole ? control->hurt - 1 : control->hurt * NEAR;
 }
 
+/* What hurt, as far as can be told from what was measured. */
+static double
+control_hurt(const struct pace_control *control, double measured, bool soon)
+{
+    /* Nearly all that was asked of it: chance is greater than the rest. */
+    if (measured > control->now * NEARLY)
+        measured = control->now;
+    /* Of the cut before this one it has not even recovered. */
+    if (control->recovering || (soon && measured > control->hurt * AGAIN))
+        measured = control->hurt * AGAIN;
+    return measured;
+}
+
+/* How long nothing is tried beyond what hurt. */
+static void
+control_hold(struct pace_control *control, double hurt, bool soon,
+             int64_t now_ms)
+{
+    bool same = hurt > control->hurt * SAME; /* it is known by now */
+
+    if (!same)
+        control->pause_ms = HOLD_MIN_MS;
+    else if (!soon && control->pause_ms < HOLD_MAX_MS)
+        control->pause_ms *= 2;
+    control->hold_ms = now_ms + control->pause_ms;
+}
+
 static void
 control_cut(struct pace_control *control, double measured, double least,
             int64_t now_ms)
 {
-    bool soon = control->hurt > 0 && now_ms < control->hold_ms;
+    bool first = control->hurt == 0, soon = !first && now_ms < control->hold_ms;
+    double hurt = control_hurt(control, measured, soon);
 
-    if (now_ms < control->cut_ms + GRACE_MS)
+    if (now_ms < control->cut_ms + GRACE_MS || control->cuts == CUTS_MAX)
         return;
-    if (measured > control->now)
-        measured = control->now;
-    if (soon && measured > control->hurt * AGAIN)
-        measured = control->hurt * AGAIN;
-    if (measured < least)
-        measured = least;
-    /* The same place again: it is known by now. */
-    if (control->hurt > 0 && measured > control->hurt * 0.85 && !soon)
-        control->pause_ms *= 2;
-    else if (!soon)
-        control->pause_ms = HOLD_MIN_MS;
-    if (control->pause_ms > HOLD_MAX_MS)
-        control->pause_ms = HOLD_MAX_MS;
-    control->hurt = measured;
-    control->now = measured / 2 > least ? measured / 2 : least;
+    if (hurt < least)
+        hurt = least;
+    control_hold(control, first ? 0 : hurt, soon, now_ms);
+    control->now = (control->recovering ? control->now : hurt) / 2;
+    /* While it grew fast more came in than could be measured. */
+    if (first)
+        control->now /= 2;
+    if (control->now < least)
+        control->now = least;
+    if (!control->recovering)
+        control->first_ms = now_ms;
+    control->hurt = hurt;
     control->cut_ms = now_ms;
-    control->hold_ms = now_ms + control->pause_ms;
     control->recovering = true;
+    control->cuts++;
+    control->stride = 1;
 }
 
 /* A good round. */
@@ -222,6 +260,7 @@ control_grow(struct pace_control *control, double fast, double step,
         if (now_ms < control->cut_ms + GRACE_MS)
             return;
         control->recovering = false;
+        control->cuts = 0;
         if (control->now < near)
             control->now = near;
     }
@@ -232,9 +271,11 @@ control_grow(struct pace_control *control, double fast, double step,
     } else if (control->now < near) {
         control->now = control->now * fast < near ? control->now * fast : near;
     } else if (now_ms >= control->hold_ms) {
-        control->now += step;
+        control->now += step * control->stride;
         if (control->now > control->hurt * FORGET)
-            control->hurt = 0;
+            control->hurt = control->now; /* it does not hurt there any more */
+        if (control->hurt == control->now && control->stride < STRIDE_MAX)
+            control->stride *= 2;
     }
 }
 
@@ -301,18 +342,25 @@ static bool
 is_slow(const struct replay_pace *pace, double median, double p95)
 {
     return pace->base_p95 > 0 && p95 > calm_ms(pace) &&
-           p95 > 2 * pace->base_p95 && median > 1.25 * pace->base_median;
+           p95 > 2 * pace->base_p95 && median > 1.5 * pace->base_median;
 }
 
-/* Down at once, up slowly: a target that is slower for good is so for other
- * reasons than what it is given. */
+/* The mean of the first rounds; then down soon, up very slowly: what a target
+ * is slower by for good has other reasons than what it is given. */
 static void
-base_follow(double *base, double seen, bool slow)
+base_follow(const struct replay_pace *pace, double *base, double seen)
 {
-    if (*base == 0 || seen < *base)
-        *base = seen;
-    else
-        *base += (seen - *base) / (slow ? 64 : 16);
+    double rounds = pace->base_rounds;
+    double usual = seen < *base ? BASE_DOWN : BASE_UP;
+
+    *base += (seen - *base) / (rounds < usual ? rounds : usual);
+}
+
+/* Nothing hurt yet, or the cut was just now. */
+static bool
+is_fast(const struct replay_pace *pace)
+{
+    return pace->rate.hurt == 0 || pace->rate.recovering;
 }
 
 static void
@@ -323,13 +371,20 @@ round_end(struct replay_pace *pace, int64_t now_ms)
     bool refused = pace->refusals >= REFUSALS_MIN &&
                    pace->refusals * REFUSALS_SHARE > pace->replies;
 
-    if (!refused) {
-        base_follow(&pace->base_median, median, slow);
-        base_follow(&pace->base_p95, p95, slow);
+    if (!refused && (!slow || pace->base_rounds >= BASE_DOWN)) {
+        pace->base_rounds += pace->base_rounds < BASE_UP;
+        base_follow(pace, &pace->base_median, median);
+        base_follow(pace, &pace->base_p95, p95);
     }
-    if (slow || refused)
+    pace->slow_rounds = slow ? pace->slow_rounds + 1 : 0;
+    if (slow && pace->rate.recovering &&
+        now_ms >= pace->rate.first_ms + ADAPT_MS) {
+        pace->base_median = median;
+        pace->base_p95 = p95;
+    }
+    if (refused || pace->slow_rounds >= SLOW_ROUNDS || (slow && is_fast(pace)))
         cut_rate(pace, now_ms);
-    else
+    else if (!slow)
         grow(pace, now_ms);
     round_begin(pace, now_ms);
 }
@@ -337,9 +392,7 @@ round_end(struct replay_pace *pace, int64_t now_ms)
 static int64_t
 round_length_ms(const struct replay_pace *pace)
 {
-    bool fast = pace->rate.hurt == 0 || pace->rate.recovering;
-
-    return fast ? ROUND_FAST_MS : ROUND_MS;
+    return is_fast(pace) ? ROUND_FAST_MS : ROUND_MS;
 }
 
 void
@@ -367,8 +420,11 @@ replay_pace_init(struct replay_pace *pace, const struct replay_limits *limits,
 {
     *pace = (struct replay_pace){
         .limits = *limits,
-        .rate = {.hurt = (double)memory->hurt_rate, .pause_ms = HOLD_MIN_MS},
+        .rate = {.hurt = (double)memory->hurt_rate,
+                 .pause_ms = HOLD_MIN_MS,
+                 .stride = 1},
         .window = {.hurt = (double)memory->hurt_window,
+                   .stride = 1,
                    .pause_ms = HOLD_MIN_MS,
                    .whole = true},
         .second_ms = now_ms,
@@ -415,6 +471,7 @@ replay_pace_restart(struct replay_pace *pace, int64_t now_ms)
     if (pace->window.now > window_most(pace))
         pace->window.now = window_most(pace);
     pace->rate.recovering = pace->window.recovering = false;
+    pace->rate.cuts = pace->window.cuts = 0;
     pace->rate.cut_ms = pace->window.cut_ms = now_ms - GRACE_MS;
     pace->step_ms = now_ms;
     pace->rate.hold_ms = now_ms + pace->rate.pause_ms;
@@ -503,10 +560,14 @@ replay_pace_connect(struct replay_pace *pace, int64_t now_ms)
         bucket_take(&pace->connects, rate, capped_depth(rate), 1, now_ms);
 }
 
+/* Not where a limit of the configuration is what holds it back. */
 void
-replay_pace_want_rate(struct replay_pace *pace)
+replay_pace_want_rate(struct replay_pace *pace, int64_t now_ms)
 {
-    pace->rate.wanted = true;
+    double rate = pace->rate.now;
+
+    pace->rate.wanted |=
+        bucket_at(&pace->messages, rate, rate_depth(rate), 1, now_ms) > now_ms;
 }
 
 void

@@ -50,8 +50,11 @@ struct pace_control {
     double now;
     double hurt;      /* where it hurt last; 0: it never did */
     int64_t cut_ms;   /* when it was cut last */
+    int64_t first_ms; /* when it was cut first, with no good round since */
+    unsigned cuts;    /* since then */
     int64_t hold_ms;  /* no probing beyond hurt before that */
     int64_t pause_ms; /* length of the next hold */
+    double stride;    /* steps taken at once, beyond hurt */
     bool recovering;  /* was cut, and no good reply came since */
     bool wanted;      /* work was held back by it in this round */
     bool whole;       /* it counts things: hurt less one is the most it bears */
@@ -72,8 +75,10 @@ struct replay_pace {
     int64_t step_ms;
     unsigned replies;
     unsigned refusals;
+    unsigned slow_rounds; /* one after the other */
     uint16_t bins[PACE_BINS];
     /* Reply times of good rounds, milliseconds. */
+    unsigned base_rounds;
     double base_median;
     double base_p95;
 
@@ -111,7 +116,7 @@ void replay_pace_connect(struct replay_pace *pace, int64_t now_ms);
 void replay_pace_undo(struct replay_pace *pace);
 
 /* Work waits, and it is the rate (the window) that holds it back. */
-void replay_pace_want_rate(struct replay_pace *pace);
+void replay_pace_want_rate(struct replay_pace *pace, int64_t now_ms);
 void replay_pace_want_window(struct replay_pace *pace);
 
 /* The target's last word on a message that began at began_ms; refused: it

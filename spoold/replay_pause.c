@@ -53,6 +53,8 @@ replay_pause_load(struct replay_target *target,
     pause.reason = reason;
     pause.until_ms = on_loop_clock(health->pause_until_ms);
     replay_sched_event(&target->sched, &pause, loop_now_ms());
+    target->paused = true;
+    target->sched.told = TARGET_PAUSED;
     free(reason);
 }
 
@@ -116,7 +118,8 @@ on_kept(void *arg, struct peer_message *answer)
     const struct proto_recorded *kept =
         answer != NULL && answer->kind == PROTO_KEPT ? answer->payload : NULL;
     struct proto_done done = {.done =
-                                  kept != NULL && kept->result == SUBMIT_DONE};
+                                  kept != NULL && kept->result == SUBMIT_DONE,
+                              .count = asked->until_ms};
 
     if (!done.done)
         done.text = VIEW("it holds now, but could not be kept: the store is "

@@ -290,6 +290,8 @@ on_failed(struct replay_sched *sched, const struct replay_event *event,
         return;
     }
     replay_pace_connection_hurt(&sched->pace, works(sched), now_ms);
+    if (now_ms < sched->open_ms)
+        return; /* more of the same moment */
     sched->open_ms =
         now_ms + (int64_t)replay_sched_backoff(
                      sched->open_failures++, OPEN_MIN_MS, OPEN_MAX_MS,
@@ -455,7 +457,7 @@ next_give(struct replay_sched *sched, size_t waiting, int64_t now_ms,
         return false;
     sched->give_ms = replay_pace_message_at(&sched->pace, now_ms);
     if (sched->give_ms > now_ms) {
-        replay_pace_want_rate(&sched->pace);
+        replay_pace_want_rate(&sched->pace, now_ms);
         return false;
     }
     replay_pace_message(&sched->pace, now_ms);
@@ -500,11 +502,14 @@ wants_another(struct replay_sched *sched, size_t waiting, int64_t now_ms)
         connecting >= (working > 1 ? working : 1))
         return false;
     if (replay_pace_message_at(&sched->pace, now_ms) > now_ms) {
-        replay_pace_want_rate(&sched->pace);
+        replay_pace_want_rate(&sched->pace, now_ms);
         return working + connecting == 0;
     }
-    if (working + connecting < allowed(sched))
+    /* One that leaves still counts with a server that has a limit. */
+    if (working + connecting + sched->count[PHASE_CLOSING] < allowed(sched))
         return true;
+    if (working + connecting < allowed(sched))
+        return false;
     replay_pace_want_window(&sched->pace);
     return false;
 }
@@ -529,7 +534,9 @@ wants_open(struct replay_sched *sched, size_t waiting, int64_t now_ms)
 static int64_t
 open_at(const struct replay_sched *sched, int64_t now_ms)
 {
-    int64_t at = sched->state == TARGET_DOWN ? sched->probe_ms : sched->open_ms;
+    int64_t at = sched->state == TARGET_DOWN ? sched->probe_ms
+                 : works(sched) > 0          ? sched->open_ms
+                                             : now_ms;
     int64_t paced = replay_pace_connect_at(&sched->pace, now_ms);
 
     return at > paced ? at : paced;
@@ -596,7 +603,7 @@ replay_sched_may_ahead(struct replay_sched *sched, size_t slot, size_t waiting,
         return false;
     if (replay_pace_message_at(&sched->pace, now_ms) <= now_ms)
         return true;
-    replay_pace_want_rate(&sched->pace);
+    replay_pace_want_rate(&sched->pace, now_ms);
     return false;
 }
 

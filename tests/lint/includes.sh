@@ -137,7 +137,8 @@ roles() {
             faults_of "a role's header is for its own files"
     done
     # Policy that is tested without sockets, by whatever way an include comes.
-    for file in spoold/replay_sched.c spoold/replay_outcome.c \
+    for file in spoold/replay_sched.c spoold/replay_pace.c \
+        spoold/replay_budget.c spoold/replay_outcome.c \
         spoold/listener_command.c; do
         [ -f "$file" ] || { echo "$file" | faults_of 'missing'; continue; }
         $CC -MM -D_GNU_SOURCE -Ilibspool -Ispoold "$file" | tr ' ' '\n' |

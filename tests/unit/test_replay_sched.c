@@ -454,6 +454,75 @@ test_stop(void **state)
 }
 
 static void
+pause_until(struct scene *scene, int64_t until_ms)
+{
+    struct replay_event event = {
+        .kind = REPLAY_PAUSE, .until_ms = until_ms, .reason = "for a while"};
+
+    replay_sched_event(&scene->sched, &event, scene->now_ms);
+}
+
+/* What is under way ends; nothing else, no probes, no clock. */
+static void
+test_pause(void **state)
+{
+    struct scene scene = begin_busy(9);
+    uint64_t reach_ms;
+
+    (void)state;
+    pause_until(&scene, 0);
+    expect(&scene, "paused");
+    assert_string_equal(scene.sched.reason, "for a while");
+    reach_ms = replay_sched_reach_ms(&scene.sched, scene.now_ms);
+    tell(&scene, REPLAY_DONE, 0);
+    tell_refused(&scene, 1);
+    tell(&scene, REPLAY_BROKEN, 2);
+    tell(&scene, REPLAY_BROKEN, 3);
+    expect(&scene, "close0 close1");
+    assert_int_equal(scene.sched.state, TARGET_PAUSED);
+    assert_string_equal(scene.sched.reason, "for a while");
+    tell(&scene, REPLAY_CLOSED, 0);
+    tell(&scene, REPLAY_CLOSED, 1);
+    tell(&scene, REPLAY_PROBE, 0);
+    expect(&scene, "");
+    assert_true(replay_sched_wake(&scene.sched, scene.now_ms) == INT64_MAX);
+    scene.now_ms += 1000 * MINUTE;
+    expect(&scene, "");
+    assert_int_equal(replay_sched_reach_ms(&scene.sched, scene.now_ms),
+                     reach_ms);
+    tell(&scene, REPLAY_RESUME, 0);
+    expect(&scene, "returning open0");
+    tell(&scene, REPLAY_READY, 0);
+    expect(&scene, "give0");
+    tell(&scene, REPLAY_DONE, 0);
+    expect(&scene, "up give0 open1");
+    tell(&scene, REPLAY_RESUME, 0); /* it is not paused */
+    expect(&scene, "");
+    replay_sched_free(&scene.sched);
+}
+
+static void
+test_pause_ends(void **state)
+{
+    struct scene scene = begin(TARGET_DOWN, 3);
+
+    (void)state;
+    pause_until(&scene, scene.now_ms + 10 * MINUTE);
+    expect(&scene, "paused");
+    assert_int_equal(sleep_until_wake(&scene, INT64_MAX / 4), 10 * MINUTE);
+    expect(&scene, "returning open0");
+    tell(&scene, REPLAY_FAILED, 0);
+    expect(&scene, "down");
+    /* One that is on its way when it is paused says nothing. */
+    sleep_until_wake(&scene, INT64_MAX / 4);
+    expect(&scene, "open0");
+    pause_until(&scene, scene.now_ms + MINUTE);
+    tell(&scene, REPLAY_FAILED, 0);
+    expect(&scene, "paused");
+    replay_sched_free(&scene.sched);
+}
+
+static void
 test_reload(void **state)
 {
     struct scene scene = begin_busy(100);
@@ -751,7 +820,8 @@ test_simulation(void **state)
     for (size_t i = 0; i < SIM_TARGETS; i++) {
         targets[i].random = i + 1;
         targets[i].alive = i % 4 != 0;
-        replay_sched_init(&targets[i].sched, &limits, &nothing, TARGET_UP, 0, i + 1, 0);
+        replay_sched_init(&targets[i].sched, &limits, &nothing, TARGET_UP, 0,
+                          i + 1, 0);
     }
     for (int64_t step = 1; step <= SIM_STEPS; step++)
         for (size_t i = 0; i < SIM_TARGETS; i++)
@@ -780,7 +850,8 @@ test_jitter_spreads(void **state)
     for (uint64_t i = 0; i < 1000; i++) {
         struct scene scene = {.waiting = 1};
 
-        replay_sched_init(&scene.sched, &limits, &nothing, TARGET_UP, 0, i * 7919 + 1, 0);
+        replay_sched_init(&scene.sched, &limits, &nothing, TARGET_UP, 0,
+                          i * 7919 + 1, 0);
         expect(&scene, "open0");
         tell(&scene, REPLAY_FAILED, 0);
         expect(&scene, "down");
@@ -818,6 +889,8 @@ main(void)
         cmocka_unit_test(test_hanging_session),
         cmocka_unit_test(test_operator),
         cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_pause_ends),
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_retire),
         cmocka_unit_test(test_ahead),

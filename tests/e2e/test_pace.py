@@ -1,0 +1,121 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""How a target is paced: pause, turns, limits, what it bears."""
+
+import time
+
+from spoold_test import SpooldTest, main, wait_for
+
+
+class PauseTest(SpooldTest):
+    def test_pause_and_resume(self):
+        """Nothing goes out, mail is taken, and it survives a restart."""
+        daemon = self.daemon()
+        daemon.sink.start()
+        self.assertEqual(daemon.ctl("target", "pause", "office").code, 0)
+        self.assertEqual(daemon.target()["state"], "paused")
+        daemon.send()
+        daemon.restart()
+        target = daemon.target()
+        self.assertEqual(target["state"], "paused")
+        self.assertEqual(target["paused_by"], "root")
+        self.assertEqual(len(daemon.held()), 1)
+        self.assertEqual(daemon.sink.sessions, [])
+        self.assertEqual(daemon.ctl("target", "retry", "office").code, 0)
+        self.assertEqual(daemon.target()["state"], "paused")
+        self.assertEqual(daemon.ctl("target", "resume", "office").code, 0)
+        daemon.wait_empty()
+        self.assertRegex(
+            daemon.log(), r"(?s)target-paused target=office by=root "
+            r"reason=.*pause-ended target=office by=root"
+            r".*target-returning.*target-up")
+
+    def test_pause_for_a_time(self):
+        """It ends by itself and says so."""
+        daemon = self.daemon()
+        daemon.sink.start()
+        reply = daemon.json("target", "pause", "--for", "1s", "office")
+        self.assertIsNotNone(reply["until"])
+        daemon.send()
+        self.assertEqual(daemon.target()["state"], "paused")
+        self.assertIsNotNone(daemon.target()["paused_until"])
+        daemon.wait_empty()
+        self.assertIn('pause-ended target=office by="its time is over"',
+                      daemon.log())
+
+    def test_what_makes_no_sense(self):
+        daemon = self.daemon()
+        for words in (["pause", "nowhere"], ["resume", "office"]):
+            self.assertEqual(daemon.ctl("target", *words).code, 1)
+        for words in (["pause"], ["pause", "--for", "never", "office"]):
+            self.assertEqual(daemon.ctl("target", *words).code, 2)
+
+
+class LimitTest(SpooldTest):
+    def test_message_rate(self):
+        """One a second."""
+        daemon = self.daemon(targets={"office": {"message-rate": "60"}})
+        daemon.sink.start()
+        for _ in range(4):
+            daemon.send()
+        daemon.wait_empty()
+        when = [t.when for t in daemon.sink.delivered]
+        self.assertGreater(when[3] - when[0], 1.9)
+
+    def test_total(self):
+        """Two targets share two connections."""
+        other = self.sink().start()
+        daemon = self.daemon(
+            limit={"target-connections": "2"},
+            targets={"office": {},
+                     "other": {"hosts": ["127.0.0.1:%d" % other.port]}},
+            domains={"example.com": {}, "example.net": {"target": "other"}})
+        seen = []
+        for sink in (daemon.sink, other):
+            sink.on["DOT"] = lambda session, t: seen.append(
+                len(daemon.sink.open_sessions) + len(other.open_sessions))
+        for n in range(40):
+            daemon.send(recipients=["bob@example." + ("com", "net")[n % 2]])
+        daemon.sink.start()
+        daemon.wait_empty()
+        self.assertLessEqual(max(seen), 4)  # what is on its way included
+
+
+class TurnsTest(SpooldTest):
+    def test_domains_and_recipients_take_turns(self):
+        """A flood of one sender, to one recipient, delays nobody else."""
+        daemon = self.daemon(targets={"office": {"connections": 1}})
+        for _ in range(60):
+            daemon.send("flood@flood.test", ["bob@example.com"])
+        daemon.send("flood@flood.test", ["carl@example.com"])
+        daemon.send("other@quiet.test", ["bob@example.com"])
+        daemon.wait_target("down")
+        daemon.sink.start()
+        daemon.wait_empty()
+        order = [(t.sender, t.recipients[0]) for t in daemon.sink.delivered]
+        self.assertLess(order.index(("other@quiet.test", "bob@example.com")),
+                        6)
+        self.assertLess(order.index(("flood@flood.test", "carl@example.com")),
+                        10)
+
+    def test_live_mail_while_a_backlog_drains(self):
+        daemon = self.daemon(targets={"office": {
+            "connections": 1, "message-rate": "3000"}})
+        for _ in range(100):
+            daemon.send("old@old.test")
+        daemon.wait_target("down")
+        daemon.sink.start()
+        wait_for(lambda: daemon.sink.delivered)
+        begin = time.monotonic()
+        daemon.send("live@live.test")
+        wait_for(lambda: any(t.sender == "live@live.test"
+                             for t in daemon.sink.delivered))
+        waited = time.monotonic() - begin
+        done = len(daemon.sink.delivered)
+        self.assertLess(done, 60, "before most of the backlog")
+        self.assertLess(waited, 5)
+        daemon.wait_empty()
+
+
+if __name__ == "__main__":
+    main()
