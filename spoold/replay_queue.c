@@ -151,6 +151,8 @@ place_of(const struct replay_target *target, struct view flow)
 
     for (size_t i = 0; i < flow.len; i++)
         hash = (hash ^ (uint8_t)flow.data[i]) * UINT64_C(0x100000001b3);
+    /* Buckets differ in the last byte, which has not reached the top yet. */
+    hash = (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
     hash |= 1; /* never 0 */
     place = &queues.places[hash >> 52];
     if (place->hash != hash)
@@ -248,6 +250,16 @@ turn_bucket(struct replay_target *target, struct db_ready *found)
     place->at = (uint8_t)found->flow[found->flow_len - 1];
 }
 
+/* It may be, where the place of its flow was forgotten meanwhile. */
+static bool
+is_in_batch(const struct replay_queue *q, uint64_t id)
+{
+    for (size_t i = 0; i < q->batch_n; i++)
+        if (q->batch[q->batch_first + i] == id)
+            return true;
+    return false;
+}
+
 /* Goes on behind the last message of the found flow that was taken, passing
  * over what is under way; false: nothing new in it for now. */
 static bool
@@ -268,7 +280,8 @@ turn_message(struct replay_target *target, struct db_ready *found)
     for (;;) {
         bool in_flow = got == 1 && view_equal(flow_of(found), flow);
 
-        if (in_flow && !replay_job_is_known(target, found->id)) {
+        if (in_flow && !is_in_batch(q, found->id) &&
+            !replay_job_is_known(target, found->id)) {
             place->at = found->id;
             return true;
         }

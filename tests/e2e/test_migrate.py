@@ -185,7 +185,7 @@ class MigrateTest(AuditTest):
         daemon = self.configured(store={"keep-delivered": "1h"})
         held = self.fill(daemon, 40)
         daemon.start()
-        self.assertRegex(daemon.log(), r"\bmigrated format=2 messages=40\b")
+        self.assertRegex(daemon.log(), r"\bmigrated format=3 messages=40\b")
         self.check_held(daemon, held)
         finished = daemon.messages("state:finished")
         self.assertEqual(len(finished) + len(held), 40)
@@ -211,13 +211,13 @@ class MigrateTest(AuditTest):
         daemon = self.daemon()
         daemon.stop()
         with Store(daemon.spool) as store:
-            store.put("setting", b"format", (3).to_bytes(8, "big"))
+            store.put("setting", b"format", (4).to_bytes(8, "big"))
         with open(daemon.spool + "/data.mdb", "rb") as file:
             before = file.read()
         daemon.launch()
         self.assertNotEqual(daemon.process.wait(20), 0)
         daemon.process = None
-        self.assertIn("the store has format 3, this spoold knows up to 2",
+        self.assertIn("the store has format 4, this spoold knows up to 3",
                       daemon.log())
         with open(daemon.spool + "/data.mdb", "rb") as file:
             self.assertEqual(file.read(), before)

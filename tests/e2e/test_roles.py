@@ -340,7 +340,7 @@ class SpoolTest(SpooldTest):
         with open(path, "wb") as file:
             file.write(newer)
         before = self.snapshot(daemon.spool)
-        self.expect_refusal(daemon, r"format 514\b")
+        self.expect_refusal(daemon, r"format 771\b")
         after = self.snapshot(daemon.spool)
         for path in before:
             if path.endswith("data.mdb"):

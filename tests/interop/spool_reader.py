@@ -241,7 +241,7 @@ class Spool:
             row = checked("key", key, value, KEY)
             self.keys[row["id"]] = row
         version = dict(self.db.rows("setting"))[b"format"]
-        if struct.unpack(">Q", version)[0] != 2:
+        if struct.unpack(">Q", version)[0] not in (2, 3):
             raise Damaged("format %s" % version.hex())
 
     def read_keys(self, path):
