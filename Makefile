@@ -274,6 +274,11 @@ UNIT_TESTS = \
     file \
     log \
     msgid \
+    mime \
+    mime_search \
+    mime_decode \
+    mime_structure \
+    mime_addr \
     event \
     record \
     message \

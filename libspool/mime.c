@@ -314,6 +314,10 @@ judge_held(struct mime_scan *scan, bool whole)
 {
     const struct boundary *boundary = find_boundary(scan, whole);
 
+    if (boundary != NULL && scan->mime->n_nodes == MIME_PARTS_MAX) {
+        scan->mime->cut = true;
+        boundary = NULL;
+    }
     if (boundary != NULL)
         take_delimiter(scan, boundary);
     else
@@ -353,8 +357,7 @@ find_lf(struct view bytes)
 static bool
 may_be_delimiter(const struct mime_scan *scan, char first)
 {
-    return first == '-' && scan->n_boundaries > 0 &&
-           scan->mime->n_nodes < MIME_PARTS_MAX;
+    return first == '-' && scan->n_boundaries > 0;
 }
 
 static void

@@ -15,10 +15,12 @@
  *   - A delimiter is a line that begins with "--" and the boundary (RFC 2046
  *     5.1.1); of several open multiparts the one with the longest such
  *     boundary, then the innermost. The line end before it belongs to it.
- *   - A multipart without a boundary is read as a leaf; one without any part
- *     is shown with one empty text/plain (mime_structure.h).
+ *   - A multipart without a boundary is read as a leaf, and shown as a
+ *     text/plain; one without any part is shown with one empty text/plain
+ *     (mime_structure.h).
  *   - message/rfc822 in base64 or quoted-printable, which RFC 2046 5.2.1
- *     forbids, is a leaf: its bytes are not those of a message.
+ *     forbids, is a leaf: its bytes are not those of a message. It is shown
+ *     as application/octet-stream.
  *   - Beyond MIME_DEPTH_MAX and MIME_PARTS_MAX no part is opened: what would
  *     be one stays in the body of the part before it (mime.cut says so).
  */

@@ -127,12 +127,11 @@ mime_charset_is_known(struct view name)
 void
 mime_charset_init(void)
 {
-    static bool done;
+    static iconv_t kept[N_TABLE]; /* open for ever */
 
-    for (size_t i = 0; i < N_TABLE && !done; i++)
-        if (table[i].iconv != NULL)
-            iconv_open("UTF-8", table[i].iconv); /* stays open */
-    done = true;
+    for (size_t i = 0; i < N_TABLE; i++)
+        if (table[i].iconv != NULL && kept[i] == NULL)
+            kept[i] = iconv_open("UTF-8", table[i].iconv);
 }
 
 struct mime_charset *

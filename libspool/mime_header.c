@@ -18,6 +18,7 @@ mime_header_filter_init(struct mime_header_filter *filter,
     filter->others = others;
     filter->state = FILTER_LINE;
     filter->keep = false;
+    filter->last = '\n';
     filter->name_len = 0;
 }
 
@@ -42,6 +43,7 @@ decide(struct mime_header_filter *filter, bool keep, struct buf *out)
 {
     filter->keep = keep;
     filter->state = FILTER_VALUE;
+    filter->last = ' ';
     if (keep)
         buf_add(out, filter->name, filter->name_len);
 }
@@ -75,8 +77,10 @@ take_value(struct mime_header_filter *filter, struct view *bytes,
     const char *lf = memchr(bytes->data, '\n', bytes->len);
     size_t n = lf != NULL ? (size_t)(lf - bytes->data) + 1 : bytes->len;
 
-    if (filter->keep)
+    if (filter->keep) {
         buf_add(out, bytes->data, n);
+        filter->last = bytes->data[n - 1];
+    }
     *bytes = view_skip(*bytes, n);
     if (lf != NULL)
         filter->state = FILTER_LINE;
@@ -137,9 +141,8 @@ void
 mime_header_filter_end(struct mime_header_filter *filter, struct buf *out)
 {
     /* A header may end in the middle of a line. */
-    if (filter->keep && filter->state == FILTER_VALUE && out->len > 0 &&
-        out->data[out->len - 1] != '\n')
-        buf_add_text(out, "\r\n");
+    if (filter->keep && filter->state == FILTER_VALUE && filter->last != '\n')
+        buf_add_text(out, filter->last == '\r' ? "\n" : "\r\n");
     filter->state = FILTER_END;
     buf_add_text(out, "\r\n");
 }

@@ -18,6 +18,7 @@ struct mime_header_filter {
     bool others; /* the fields that are not named */
     int state;   /* private, like what follows */
     bool keep;   /* the field under way */
+    char last;   /* byte that was kept */
     size_t name_len;
     char name[MIME_HEADER_NAME_MAX];
 };

@@ -191,33 +191,57 @@ mime_sort_subject(struct view structure, struct buf *out)
 }
 
 struct first {
-    struct buf *out;
+    bool display;
     bool done;
+    struct buf text;
 };
 
 static void
 keep_first(void *arg, const struct mime_addr *addr)
 {
     struct first *first = arg;
-    struct buf text = {0};
 
     if (first->done)
         return;
     first->done = true;
-    mime_decode_header(addr->mailbox, &text);
-    mime_fold(buf_view(&text), first->out);
-    buf_free(&text);
+    if (first->display && addr->name.len > 0) {
+        mime_decode_header(addr->name, &first->text);
+        return;
+    }
+    mime_decode_header(addr->mailbox, &first->text);
+    if (first->display && addr->host.data != NULL) {
+        buf_add_byte(&first->text, '@');
+        mime_decode_header(addr->host, &first->text);
+    }
+}
+
+static int
+sort_first(struct view structure, enum mime_field_name name, bool display,
+           struct buf *out)
+{
+    struct first first = {.display = display};
+    struct view envelope;
+    int status = find_envelope(structure, &envelope);
+
+    if (status == 0 &&
+        mime_envelope_addresses(envelope, name, keep_first, &first) < 0)
+        status = -1;
+    if (status == 0)
+        mime_fold(buf_view(&first.text), out);
+    buf_free(&first.text);
+    return status;
 }
 
 int
 mime_sort_address(struct view structure, enum mime_field_name name,
                   struct buf *out)
 {
-    struct first first = {.out = out};
-    struct view envelope;
+    return sort_first(structure, name, false, out);
+}
 
-    if (find_envelope(structure, &envelope) != 0 ||
-        mime_envelope_addresses(envelope, name, keep_first, &first) < 0)
-        return -1;
-    return 0;
+int
+mime_sort_display(struct view structure, enum mime_field_name name,
+                  struct buf *out)
+{
+    return sort_first(structure, name, true, out);
 }

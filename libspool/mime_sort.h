@@ -21,5 +21,9 @@ void mime_sort_base_subject(struct view raw, struct buf *out, bool *is_reply);
 int mime_sort_subject(struct view structure, struct buf *out);
 int mime_sort_address(struct view structure, enum mime_field_name name,
                       struct buf *out);
+/* Of DISPLAYFROM and DISPLAYTO (RFC 5957): the name of the first address, or
+ * "mailbox@host" where it has none. */
+int mime_sort_display(struct view structure, enum mime_field_name name,
+                      struct buf *out);
 
 #endif

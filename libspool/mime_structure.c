@@ -75,6 +75,10 @@ pack_type(struct packer *packer)
         whole = mime_token_take_type(&value, &type, &subtype);
     else if (packer->node->kind == MIME_MESSAGE)
         type = VIEW("message"), subtype = VIEW("rfc822");
+    /* A leaf must not be shown as what has parts. */
+    if (packer->node->kind == MIME_LEAF &&
+        view_equal_nocase(type, VIEW("multipart")))
+        return; /* text/plain (RFC 2045 5.2) */
     if (packer->node->kind == MIME_LEAF &&
         view_equal_nocase(type, VIEW("message")) &&
         view_equal_nocase(subtype, VIEW("rfc822")))

@@ -53,6 +53,12 @@ doors() {
     only_in '^# *include <jansson\.h>' \
         'spoold/control[a-z_]*\.[ch]|spoolctl/[a-z_]*\.[ch]' \
         'jansson is for control* and spoolctl'
+    only_in '^# *include <gmime/' 'libspool/mime_decode\.c' \
+        'GMime is for mime_decode.c'
+    only_in '^# *include <glib' 'libspool/mime_fold\.c' \
+        'GLib is for mime_fold.c and, under GMime, mime_decode.c'
+    only_in '^# *include <iconv\.h>' 'libspool/mime_charset\.c' \
+        'iconv is for mime_charset.c'
     only_in '(^|[^a-zA-Z0-9_>."])(time|gettimeofday|clock_gettime|timespec_get)\(' \
         'libspool/clock\.c' 'only clock.c asks the time'
     only_in '(^|[^a-zA-Z0-9_])db_commit\(' \
