@@ -201,6 +201,8 @@ SRCS_spoold = \
     spoold/replay_session.c \
     spoold/replay_step.c \
     spoold/replay_starttls.c \
+    spoold/replay_fit.c \
+    spoold/replay_client.c \
     spoold/replay_key.c \
     spoold/replay_train.c \
     spoold/replay_content.c \

@@ -5,16 +5,14 @@
  * holds no input memory; output is collected and sent once a turn.
  *
  * What is true when: `flushing` - a deferred flush is queued; `dead` -
- * io_free was called, only the deferred free is still to come; `ended` -
- * on_end was called, no further callback; `last_words` - it was a timeout, so
- * the connection can still carry what is written before io_free; `wipes` -
- * no copy of input that was taken stays in memory. TLS goes through io->phase.
+ * io_free was called, the deferred free is to come; `ended` - on_end was
+ * called, no further callback; `last_words` - after a timeout what is written
+ * before io_free still goes; `wipes` - taken input stays in no memory.
  */
 #include "io.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -682,11 +680,17 @@ io_tls_name(const struct io *io)
 {
     static char name[80];
 
-    if (io->phase != IO_TLS)
-        return "";
-    snprintf(name, sizeof(name), "%s %s", SSL_get_version(io->ssl),
-             SSL_get_cipher_name(io->ssl));
+    name[0] = '\0';
+    if (io->phase == IO_TLS)
+        snprintf(name, sizeof(name), "%s %s", SSL_get_version(io->ssl),
+                 SSL_get_cipher_name(io->ssl));
     return name;
+}
+
+int
+io_local(const struct io *io, struct sockaddr *address, socklen_t *len)
+{
+    return getsockname(io->fd, address, len);
 }
 
 const char *

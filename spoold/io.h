@@ -92,6 +92,9 @@ bool io_tls_is_resumed(const struct io *io);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", "" without TLS. */
 const char *io_tls_name(const struct io *io);
 
+/* Our end of the connection, as getsockname(2) has it. */
+int io_local(const struct io *io, struct sockaddr *address, socklen_t *len);
+
 const char *io_reason(const struct io *io); /* after IO_ERROR */
 
 #endif

@@ -83,6 +83,9 @@ struct replay_target {
     uint64_t reply_timeout_ms;
     uint64_t final_timeout_ms;
     uint64_t port;      /* of hosts that name none */
+    uint64_t protocol;  /* enum conf_protocol */
+    uint64_t client;    /* enum conf_client */
+    bool client_told;   /* that the target does not take what client says */
     struct buf hosts;   /* for people: "mail.example.com, 192.0.2.1:2525" */
     struct buf routing; /* what the route is made of, to see a change */
     struct buf secured; /* how the last connection was, for people */
@@ -127,6 +130,8 @@ void replay_target_run(struct replay_target *target);
  * it reports REPLAY_AHEAD when it begins. */
 struct replay_job *replay_target_ahead(struct replay_target *target,
                                        size_t slot);
+/* The session in slot takes no message after those it has. */
+void replay_target_last(struct replay_target *target, size_t slot);
 void replay_target_probe(struct replay_target *target);
 /* The store is there (again): health, and what became ready meanwhile. */
 void replay_target_store_up(bool again);
@@ -214,6 +219,7 @@ struct replay_try {
     const struct delivery *row; /* in the job's message */
     enum replay_said said;
     bool at_rcpt;    /* the reply was one to RCPT */
+    bool left_out;   /* not asked this time: LIMITS (RFC 9422) */
     bool dsn_passed; /* the target offers DSN: it has NOTIFY and ORCPT, and
                         answers for them once it took the message */
     uint64_t code;   /* 0 with SAID_BROKEN, unless a 421 came */
@@ -393,11 +399,13 @@ void replay_session_give_up(struct replay_session *session, const char *reason);
 
 struct replay_content;
 
-struct replay_content *replay_content_new(const struct replay_job *job);
+/* chunked: for BDAT, as it is, without an end mark. */
+struct replay_content *replay_content_new(const struct replay_job *job,
+                                          bool chunked);
 void replay_content_free(struct replay_content **content);
 /* Appends the next piece as it goes over the wire. 1: there is more; 0: that
  * was the last, with the end mark; -1: a piece is missing or damaged and the
- * end mark must never be sent. */
+ * end mark (BDAT: the last chunk) must never be sent. */
 int replay_content_next(struct replay_content *content, struct buf *out,
                         struct why *why);
 /* db_read_message(), but not of one whose reading ended a process before

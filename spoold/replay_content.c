@@ -24,6 +24,7 @@ struct replay_content {
     const struct message *message; /* of the job, which outlives this */
     uint64_t next;                 /* piece */
     uint64_t size;                 /* content so far */
+    bool chunked;
     struct dot_encoder encoder;
     struct body_digest *digest;
 };
@@ -32,12 +33,13 @@ struct replay_content {
 static struct buf stored, plain;
 
 struct replay_content *
-replay_content_new(const struct replay_job *job)
+replay_content_new(const struct replay_job *job, bool chunked)
 {
     struct replay_content *content = mem_alloc(sizeof(*content));
 
     content->id = job->key.id;
     content->message = &job->message.message;
+    content->chunked = chunked;
     content->digest = body_digest_new();
     dot_encoder_init(&content->encoder);
     return content;
@@ -144,13 +146,17 @@ replay_content_next(struct replay_content *content, struct buf *out,
             return -1;
         body_digest_add(content->digest, buf_view(&stored));
         content->size += plain.len;
-        dot_encode(&content->encoder, buf_view(&plain), out);
+        if (content->chunked)
+            buf_add_view(out, buf_view(&plain));
+        else
+            dot_encode(&content->encoder, buf_view(&plain), out);
     }
     if (content->next < content->message->pieces)
         return 1;
     if (check_whole(content, why) != 0)
         return -1;
-    dot_encode_end(&content->encoder, out);
+    if (!content->chunked)
+        dot_encode_end(&content->encoder, out);
     return 0;
 }
 

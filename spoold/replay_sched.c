@@ -247,6 +247,12 @@ replay_sched_retire(struct replay_sched *sched)
             sched->slots[i].messages = UINT64_MAX / 2;
 }
 
+void
+replay_sched_retire_slot(struct replay_sched *sched, size_t slot)
+{
+    sched->slots[slot].messages = UINT64_MAX / 2;
+}
+
 /* --- events -------------------------------------------------------------- */
 
 static void

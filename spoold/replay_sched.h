@@ -133,6 +133,7 @@ void replay_sched_set_limits(struct replay_sched *sched,
 
 /* The sessions there are now take no further message. */
 void replay_sched_retire(struct replay_sched *sched);
+void replay_sched_retire_slot(struct replay_sched *sched, size_t slot);
 
 void replay_sched_event(struct replay_sched *sched,
                         const struct replay_event *event, int64_t now_ms);

@@ -108,6 +108,7 @@ session_destroy(void *arg)
     replay_connect_free(&session->connect);
     free(session->failed);
     free(session->queue);
+    buf_free(&session->client);
     free(session);
 }
 
@@ -168,7 +169,8 @@ blame_current(struct replay_session *session, enum replay_fault fault, int code,
     for (size_t i = 0; i < job->n_tries; i++) {
         struct replay_try *attempt = &job->tries[i];
 
-        if (attempt->said != SAID_NOTHING && attempt->said != SAID_WAITING)
+        if (attempt->left_out ||
+            (attempt->said != SAID_NOTHING && attempt->said != SAID_WAITING))
             continue;
         /* The code has its own place. */
         replay_try_say(attempt, SAID_BROKEN, (uint64_t)code,
@@ -442,6 +444,7 @@ replay_session_open(struct replay_target *target, size_t slot)
     session->magic = SESSION_MAGIC;
     session->target = target;
     session->slot = slot;
+    session->lmtp = target->protocol == CONF_PROTOCOL_LMTP;
     target->sessions[slot] = session;
     replay_route_get(target->route, on_route, session);
 }

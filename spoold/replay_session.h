@@ -16,9 +16,13 @@ enum step {
     STEP_HELO,
     STEP_STARTTLS,
     STEP_RSET,
+    STEP_XCLIENT,
+    STEP_XHELLO, /* EHLO again, after XCLIENT */
+    STEP_XFORWARD,
     STEP_MAIL,
     STEP_RCPT,
     STEP_DATA,
+    STEP_BDAT,     /* said: the first chunk; awaited: any but the last */
     STEP_DOT,      /* the content was sent: the message is theirs, or not */
     STEP_LONE_DOT, /* DATA was taken with no recipient: empty content */
     STEP_QUIT,
@@ -27,7 +31,7 @@ enum step {
 
 struct expect {
     enum step step;
-    size_t at; /* STEP_RCPT: which try */
+    size_t at; /* STEP_RCPT, and STEP_DOT of LMTP: which try */
 };
 
 /* What of a job was said and heard on this connection. */
@@ -37,7 +41,10 @@ struct transaction {
     size_t asked;           /* tries up to here had their RCPT */
     size_t accepted;        /* of them, with 2xx */
     bool heard;             /* there was a reply to something of it */
-    bool refused; /* MAIL was; replies to RCPT and DATA mean nothing */
+    bool refused;      /* MAIL was; replies to RCPT and DATA mean nothing */
+    bool chunked;      /* by BDAT (RFC 3030) */
+    size_t chunks;     /* said so far */
+    size_t unanswered; /* replies to come for the content */
 };
 
 struct replay_session {
@@ -46,6 +53,7 @@ struct replay_session {
     size_t slot;
     struct io *io;
     bool ready; /* EHLO was answered */
+    bool lmtp;  /* RFC 2033, not SMTP */
     bool dead;  /* only the deferred free is to come */
 
     struct replay_connect *connect;       /* NULL: no addresses yet */
@@ -67,7 +75,11 @@ struct replay_session {
     struct transaction current;
     struct transaction ahead; /* said in one go with current's content */
     bool needs_reset;         /* the server may think a MAIL is under way */
-    size_t done;              /* transactions that ended */
+    struct buf client; /* whose the session is, by XCLIENT; empty: ours */
+    bool client_off;   /* XCLIENT, and XFORWARD, were refused */
+    bool forward_off;
+    uint64_t mails;                 /* MAIL was said so often */
+    size_t done;                    /* transactions that ended */
     struct replay_content *content; /* current's, while it is being sent */
     size_t behind_dot;              /* bytes written after the end mark */
     struct loop_timer *turn;        /* for the next part of long content */
@@ -117,6 +129,30 @@ void replay_starttls_failed(struct replay_session *session, const char *reason);
 /* For people: how the connection is secured. Until the next call. */
 const char *replay_starttls_describe(const struct replay_session *session);
 
+/* --- replay_fit.c -------------------------------------------------------- */
+
+/* Settles which tries this server can be given (the others have our word), and
+ * which in one transaction (the others are left out); returns their number. */
+size_t replay_fit_tries(const struct smtp_offers *offers,
+                        struct replay_job *job);
+
+/* --- replay_client.c ----------------------------------------------------- */
+
+/* How a transaction begins: STEP_XCLIENT, STEP_XFORWARD or STEP_MAIL. */
+enum step replay_client_step(const struct replay_session *session,
+                             const struct replay_job *job);
+/* EHLO was answered: what is wanted and not offered is logged, once. */
+void replay_client_ready(struct replay_session *session);
+void replay_client_say_xclient(struct replay_session *session,
+                               struct transaction *t);
+void replay_client_on_xclient(struct replay_session *session, size_t at);
+void replay_client_say_xhello(struct replay_session *session,
+                              struct transaction *t);
+void replay_client_on_xhello(struct replay_session *session, size_t at);
+void replay_client_say_xforward(struct replay_session *session,
+                                struct transaction *t);
+void replay_client_on_xforward(struct replay_session *session, size_t at);
+
 /* --- replay_step.c ------------------------------------------------------- */
 
 /* What a step waits for, for people. */
@@ -126,6 +162,8 @@ void replay_step_say_starttls(struct replay_session *session);
 void replay_step_say_ehlo(struct replay_session *session);
 /* The hello is over: TLS, or mail. */
 void replay_step_hello_done(struct replay_session *session);
+/* The reply is the last word for all recipients of the current transaction. */
+void replay_step_refused(struct replay_session *session);
 /* Begins with the job; false: every recipient was ruled out beforehand. */
 bool replay_step_begin(struct replay_session *session, struct transaction *t,
                        struct replay_job *job);

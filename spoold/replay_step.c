@@ -24,7 +24,6 @@
 #include "mem.h"
 #include "smtp_param.h"
 #include "stats.h"
-#include "utf8.h"
 
 /* Content of one connection in our memory: the store is read again when this
  * much has gone. */
@@ -73,73 +72,7 @@ reply_reason(const struct replay_session *session)
     return text;
 }
 
-/* --- what can be known beforehand ---------------------------------------- */
-
-/* Our own rows; but a line end in an address would be a command. */
-static bool
-is_one_word(struct view address)
-{
-    for (size_t i = 0; i < address.len; i++)
-        if ((unsigned char)address.data[i] < ' ' || address.data[i] == 127)
-            return false;
-    return true;
-}
-
-/* Does the message need SMTPUTF8 whoever the recipient is? Senders that only
- * ask for it because we offer it must not get their mail back. */
-static bool
-needs_utf8(const struct replay_job *job)
-{
-    const struct message *message = &job->message.message;
-    struct buf header = {0};
-    bool ascii;
-
-    if (!(message->flags & MESSAGE_UTF8))
-        return false;
-    if (!utf8_is_ascii(message->sender) ||
-        replay_content_header(job->key.id, &job->message.message, &header,
-                              NULL) != 0)
-        return true;
-    ascii = utf8_is_ascii(buf_view(&header));
-    buf_free(&header);
-    return !ascii;
-}
-
-/* Rules out recipients this server cannot be given; the number of the others.
- */
-static size_t
-rule_out(struct replay_session *session, struct replay_job *job)
-{
-    const struct message *message = &job->message.message;
-    uint64_t size_max = session->offers.size_max;
-    bool no_utf8 = !offers(session, SMTP_OFFER_SMTPUTF8);
-    bool all_utf8 = no_utf8 && needs_utf8(job);
-    char text[160];
-    size_t left = 0;
-
-    for (size_t i = 0; i < job->n_tries; i++) {
-        struct replay_try *attempt = &job->tries[i];
-        struct view recipient = attempt->row->recipient;
-
-        if (!is_one_word(recipient) || !is_one_word(message->sender)) {
-            replay_try_say(attempt, SAID_US, 553,
-                           VIEW("5.1.3 an address that cannot be sent"));
-        } else if (size_max > 0 && message->size > size_max) {
-            snprintf(text, sizeof(text),
-                     "5.3.4 the message has %" PRIu64
-                     " bytes, the server takes %" PRIu64,
-                     message->size, size_max);
-            replay_try_say(attempt, SAID_US, 552, view_of(text));
-        } else if (all_utf8 || (no_utf8 && !utf8_is_ascii(recipient))) {
-            replay_try_say(attempt, SAID_US, 553,
-                           VIEW("5.6.7 the message or its addresses need "
-                                "SMTPUTF8, which the server does not offer"));
-        } else {
-            left++;
-        }
-    }
-    return left;
-}
+/* --- the beginning ------------------------------------------------------- */
 
 bool
 replay_step_begin(struct replay_session *session, struct transaction *t,
@@ -147,9 +80,11 @@ replay_step_begin(struct replay_session *session, struct transaction *t,
 {
     free(job->remote);
     job->remote = mem_copy_text(session->address->remote);
-    if (rule_out(session, job) == 0)
+    if (replay_fit_tries(&session->offers, job) == 0)
         return false;
-    *t = (struct transaction){.job = job, .next = STEP_MAIL};
+    *t = (struct transaction){.job = job,
+                              .next = replay_client_step(session, job),
+                              .chunked = offers(session, SMTP_OFFER_CHUNKING)};
     if (session->needs_reset)
         t->next = STEP_RSET;
     stats_add(STAT_ATTEMPTS, 1);
@@ -170,7 +105,7 @@ static void
 say_ehlo(struct replay_session *session, struct transaction *t)
 {
     (void)t;
-    say_hello(session, "EHLO");
+    say_hello(session, session->lmtp ? "LHLO" : "EHLO");
 }
 
 static void
@@ -192,7 +127,7 @@ say_rset(struct replay_session *session, struct transaction *t)
 {
     io_write(session->io, VIEW("RSET\r\n"));
     session->needs_reset = false;
-    t->next = STEP_MAIL;
+    t->next = replay_client_step(session, t->job);
 }
 
 static void
@@ -206,13 +141,16 @@ say_mail(struct replay_session *session, struct transaction *t)
     io_printf(session->io, "MAIL FROM:<%.*s>%.*s\r\n", (int)message->sender.len,
               message->sender.data, (int)params.len, params.data);
     t->next = STEP_RCPT;
+    if (++session->mails == session->offers.mail_max)
+        replay_target_last(session->target, session->slot);
 }
 
-/* The next try from here on that was not ruled out. */
+/* The next try from here on that is to be asked. */
 static size_t
 next_try(const struct replay_job *job, size_t from)
 {
-    while (from < job->n_tries && job->tries[from].said == SAID_US)
+    while (from < job->n_tries &&
+           (job->tries[from].said == SAID_US || job->tries[from].left_out))
         from++;
     return from;
 }
@@ -232,7 +170,7 @@ say_rcpt(struct replay_session *session, struct transaction *t)
               recipient.data, (int)params.len, params.data);
     t->asked = at + 1;
     if (next_try(t->job, t->asked) == t->job->n_tries)
-        t->next = STEP_DATA;
+        t->next = t->chunked ? STEP_BDAT : STEP_DATA;
 }
 
 static void
@@ -275,6 +213,17 @@ replay_step_say_quit(struct replay_session *session)
 }
 
 static void finish(struct replay_session *session);
+static void content_begin(struct replay_session *session);
+
+/* May it be said before all replies to what was said before it came? XCLIENT
+ * changes who we are; and chunks go out whatever became of the recipients, so
+ * that is known first. */
+static bool
+may_pipeline(const struct replay_session *session, enum step step)
+{
+    return offers(session, SMTP_OFFER_PIPELINING) && step != STEP_XCLIENT &&
+           step != STEP_XHELLO && step != STEP_BDAT;
+}
 
 void
 replay_step_say(struct replay_session *session)
@@ -282,16 +231,21 @@ replay_step_say(struct replay_session *session)
     struct transaction *t = &session->current;
 
     while (!session->dead && t->job != NULL && t->next != STEP_NONE) {
-        if (session->queue_n > 0 && !offers(session, SMTP_OFFER_PIPELINING))
+        bool last = t->next == STEP_DATA || t->next == STEP_BDAT;
+
+        if (session->queue_n > 0 && !may_pipeline(session, t->next))
             return;
         /* One by one, it is known here that nobody is left to send it to. */
         if (session->queue_n == 0 &&
-            (t->refused || (t->next == STEP_DATA && t->accepted == 0))) {
+            (t->refused || (last && t->accepted == 0))) {
             session->needs_reset = !t->refused;
             finish(session);
             return;
         }
-        say(session, t, t->next);
+        if (t->next == STEP_BDAT)
+            content_begin(session);
+        else
+            say(session, t, t->next);
     }
 }
 
@@ -308,6 +262,18 @@ say_to_waiting(struct replay_session *session)
         if (job->tries[i].said == SAID_WAITING)
             replay_try_say(&job->tries[i], SAID_REPLY,
                            (uint64_t)session->reply.code, words);
+}
+
+void
+replay_step_refused(struct replay_session *session)
+{
+    struct transaction *t = &session->current;
+
+    for (size_t i = 0; i < t->job->n_tries; i++)
+        if (t->job->tries[i].said == SAID_NOTHING)
+            t->job->tries[i].said = SAID_WAITING;
+    say_to_waiting(session);
+    t->refused = true;
 }
 
 /* The current transaction ended, the connection is fine. */
@@ -342,7 +308,9 @@ say_ahead(struct replay_session *session)
     struct replay_job *job;
 
     session->behind_dot = 0;
-    if (!offers(session, SMTP_OFFER_PIPELINING))
+    /* A refusal of one of several chunks leaves the server within the
+     * transaction, where MAIL has no place. */
+    if (!offers(session, SMTP_OFFER_PIPELINING) || session->current.chunks > 1)
         return;
     job = replay_target_ahead(session->target, session->slot);
     if (job == NULL)
@@ -353,9 +321,51 @@ say_ahead(struct replay_session *session)
     }
     replay_target_event(session->target, REPLAY_AHEAD, session->slot, false,
                         NULL);
-    while (t->next != STEP_NONE)
+    while (t->next != STEP_NONE && may_pipeline(session, t->next))
         say(session, t, t->next);
     session->behind_dot = io_pending(session->io) - before;
+}
+
+/* The next piece goes out; last: the message is complete with it. */
+static void
+write_piece(struct replay_session *session, struct view piece, bool last)
+{
+    struct transaction *t = &session->current;
+
+    if (t->chunked) {
+        io_printf(session->io, "BDAT %zu%s\r\n", piece.len,
+                  last ? " LAST" : "");
+        t->chunks++;
+    }
+    io_write(session->io, piece);
+    if (t->chunked && !last)
+        replay_session_expect(session, STEP_BDAT, 0);
+}
+
+/* RFC 2033 4.2: after the content LMTP has a reply for each recipient that
+ * was accepted, in their order. */
+static void
+expect_verdicts(struct replay_session *session)
+{
+    struct transaction *t = &session->current;
+
+    t->unanswered = 1;
+    if (!session->lmtp) {
+        replay_session_expect(session, STEP_DOT, 0);
+        return;
+    }
+    t->unanswered = t->accepted;
+    for (size_t i = 0; i < t->job->n_tries; i++)
+        if (t->job->tries[i].said == SAID_WAITING)
+            replay_session_expect(session, STEP_DOT, i);
+}
+
+/* Chunks are commands: one by one where pipelining is not offered. */
+static bool
+may_send_piece(const struct replay_session *session)
+{
+    return !session->current.chunked || session->queue_n == 0 ||
+           offers(session, SMTP_OFFER_PIPELINING);
 }
 
 void
@@ -365,24 +375,35 @@ replay_step_content(struct replay_session *session)
     struct why why;
     int more = 1;
 
-    if (session->content == NULL)
+    if (session->content == NULL || !may_send_piece(session))
         return;
-    while (more == 1 && io_pending(session->io) < CONTENT_AHEAD) {
+    while (more == 1 && io_pending(session->io) < CONTENT_AHEAD &&
+           may_send_piece(session)) {
         buf_reset(&wire);
         more = replay_content_next(session->content, &wire, &why);
         if (more >= 0)
-            io_write(session->io, buf_view(&wire));
+            write_piece(session, buf_view(&wire), more == 0);
     }
     if (more < 0) {
         replay_job_damaged(session->current.job, why.text);
         replay_session_end(session, FAULT_CONTENT, 0, why.text);
     } else if (more == 0) {
         replay_content_free(&session->content);
-        replay_session_expect(session, STEP_DOT, 0);
+        expect_verdicts(session);
         say_ahead(session);
     } else {
         replay_session_go_on(session);
     }
+}
+
+static void
+content_begin(struct replay_session *session)
+{
+    struct transaction *t = &session->current;
+
+    t->next = STEP_NONE;
+    session->content = replay_content_new(t->job, t->chunked);
+    replay_step_content(session);
 }
 
 /* --- replies ------------------------------------------------------------- */
@@ -390,19 +411,23 @@ replay_step_content(struct replay_session *session)
 void
 replay_step_hello_done(struct replay_session *session)
 {
-    if (replay_starttls_is_done(session))
-        replay_session_is_ready(session);
+    if (!replay_starttls_is_done(session))
+        return;
+    replay_client_ready(session);
+    replay_session_is_ready(session);
 }
 
 /* Does the server say our own name of itself (RFC 5321 4.2, 5.1)? Mail given
- * to it would be ours again. */
+ * to it would be ours again. One that speaks LMTP is not us, and may well be
+ * on this host. */
 static bool
 is_ourselves(struct replay_session *session)
 {
     struct view line, name = replay_conf()->hostname;
     size_t at = 0;
 
-    if (!smtp_reply_line(&session->reply, &at, &line) || line.len < name.len ||
+    if (session->lmtp || !smtp_reply_line(&session->reply, &at, &line) ||
+        line.len < name.len ||
         !view_equal_nocase((struct view){line.data, name.len}, name) ||
         (line.len > name.len && line.data[name.len] != ' '))
         return false;
@@ -430,7 +455,7 @@ static void
 on_ehlo(struct replay_session *session, size_t at)
 {
     (void)at;
-    if (session->reply.code / 100 == 5) {
+    if (session->reply.code / 100 == 5 && !session->lmtp) {
         say(session, NULL, STEP_HELO);
     } else if (session->reply.code != 250) {
         replay_session_next_address(session, reply_reason(session));
@@ -462,17 +487,10 @@ on_rset(struct replay_session *session, size_t at)
 static void
 on_mail(struct replay_session *session, size_t at)
 {
-    struct replay_job *job = session->current.job;
-
     (void)at;
     session->current.heard = true;
-    if (session->reply.code / 100 == 2)
-        return;
-    session->current.refused = true;
-    for (size_t i = 0; i < job->n_tries; i++)
-        if (job->tries[i].said == SAID_NOTHING)
-            job->tries[i].said = SAID_WAITING;
-    say_to_waiting(session);
+    if (session->reply.code / 100 != 2)
+        replay_step_refused(session);
 }
 
 static void
@@ -499,8 +517,10 @@ on_data(struct replay_session *session, size_t at)
 
     (void)at;
     if (session->reply.code == 354 && t->accepted > 0) {
-        session->content = replay_content_new(t->job);
-        replay_step_content(session);
+        content_begin(session);
+    } else if (session->reply.code == 354 && session->lmtp) {
+        /* An end mark would have no reply: there is no recipient. */
+        replay_session_end(session, FAULT_THEIRS, 0, "DATA without recipients");
     } else if (session->reply.code == 354) {
         /* RFC 2920 3.1: it may happen; the message must have no content. */
         io_write(session->io, VIEW(".\r\n"));
@@ -514,12 +534,39 @@ on_data(struct replay_session *session, size_t at)
     }
 }
 
+/* To a chunk that is not the last one. */
+static void
+on_bdat(struct replay_session *session, size_t at)
+{
+    (void)at;
+    if (session->reply.code / 100 == 2) {
+        replay_step_content(session);
+        return;
+    }
+    /* RFC 3030 2: the message has failed, and RSET must follow; where more of
+     * it is under way already, ending the session is simpler. */
+    say_to_waiting(session);
+    if (session->queue_n > 0) {
+        replay_session_end(session, FAULT_OURS, 0, reply_reason(session));
+        return;
+    }
+    replay_content_free(&session->content);
+    session->needs_reset = true;
+    finish(session);
+}
+
 static void
 on_dot(struct replay_session *session, size_t at)
 {
-    (void)at;
-    say_to_waiting(session);
-    finish(session);
+    struct transaction *t = &session->current;
+
+    if (session->lmtp)
+        replay_try_say(&t->job->tries[at], SAID_REPLY,
+                       (uint64_t)session->reply.code, reply_text(session));
+    else
+        say_to_waiting(session);
+    if (--t->unanswered == 0)
+        finish(session);
 }
 
 static void
@@ -543,9 +590,16 @@ static const struct step_row steps[STEP_NONE] = {
     [STEP_STARTTLS] = {"the reply to STARTTLS", say_starttls,
                        replay_starttls_reply},
     [STEP_RSET] = {"the reply to RSET", say_rset, on_rset},
+    [STEP_XCLIENT] = {"the reply to XCLIENT", replay_client_say_xclient,
+                      replay_client_on_xclient},
+    [STEP_XHELLO] = {"the reply to EHLO after XCLIENT",
+                     replay_client_say_xhello, replay_client_on_xhello},
+    [STEP_XFORWARD] = {"the reply to XFORWARD", replay_client_say_xforward,
+                       replay_client_on_xforward},
     [STEP_MAIL] = {"the reply to MAIL", say_mail, on_mail},
     [STEP_RCPT] = {"the reply to RCPT", say_rcpt, on_rcpt},
     [STEP_DATA] = {"the reply to DATA", say_data, on_data},
+    [STEP_BDAT] = {"the reply to a chunk", NULL, on_bdat},
     [STEP_DOT] = {"the reply to the message", NULL, on_dot},
     [STEP_LONE_DOT] = {"the reply to no content", NULL, on_lone_dot},
     [STEP_QUIT] = {"the reply to QUIT", say_quit, on_quit},

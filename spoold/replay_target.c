@@ -355,6 +355,12 @@ replay_target_event(struct replay_target *target, enum replay_event_kind kind,
     replay_target_report(target, &event);
 }
 
+void
+replay_target_last(struct replay_target *target, size_t slot)
+{
+    replay_sched_retire_slot(&target->sched, slot);
+}
+
 struct replay_job *
 replay_target_ahead(struct replay_target *target, size_t slot)
 {
@@ -387,8 +393,8 @@ add_texts(struct buf *out, const struct record_list *list)
 static void
 print_routing(const struct conf_target *conf, struct buf *out)
 {
-    buf_addf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", conf->port, conf->mx,
-             conf->tls);
+    buf_addf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+             conf->port, conf->mx, conf->tls, conf->protocol);
     add_texts(out, &conf->hosts);
     buf_addf(out, "\n%.*s\n", (int)conf->mx_domain.len, conf->mx_domain.data);
     buf_addf(out, "%.*s\n", (int)conf->tls_ca.len, conf->tls_ca.data);
@@ -452,6 +458,9 @@ adopt(struct replay_target *target, const struct conf_target *conf)
     target->connect_timeout_ms = conf->connect_timeout_ms;
     target->reply_timeout_ms = conf->reply_timeout_ms;
     target->final_timeout_ms = conf->final_timeout_ms;
+    target->protocol = conf->protocol;
+    target->client = conf->client;
+    target->client_told = false;
     adopt_hosts(target, conf);
 }
 

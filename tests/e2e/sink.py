@@ -8,7 +8,10 @@ By hand it prints what it receives:
 
 In a test every step can be told to misbehave. Steps are GREETING, EHLO,
 HELO, MAIL, RCPT, DATA (the reply to the command), CONTENT (the first bytes
-of it have come), DOT (the reply to the final dot), RSET, NOOP and QUIT:
+of it have come), DOT (the reply to the final dot), BDAT (to a chunk that is
+not the last; DOT is that to the last), XCLIENT, XFORWARD, RSET, NOOP and
+QUIT; with sink.lmtp LHLO in place of EHLO, and VERDICT, of each recipient, in
+place of DOT:
 
     sink.on["RCPT"] = nth(2, "452 4.2.2 full")     only the second RCPT
     sink.on["RCPT"] = by_address({"a@example.com": "550 5.1.1 unknown"})
@@ -40,6 +43,7 @@ CLOSE = object()  # close in order, without a reply
 RESET = object()  # close with RST
 
 COMMAND_MAX = 512 + 1024  # RFC 5321 and room for SIZE, BODY, SMTPUTF8
+XTEXT = re.compile(r"\+([0-9A-F]{2})")
 PATH = re.compile(r"(?i:FROM|TO):<([^<>]*)>(?: (.*))?\Z")
 
 
@@ -76,7 +80,7 @@ def sequence(*actions):
 
 
 def by_address(table):
-    """For MAIL and RCPT: an action by address."""
+    """For MAIL, RCPT and VERDICT: an action by address."""
     return lambda session, argument: table.get(argument)
 
 
@@ -91,6 +95,12 @@ class Transaction:
         self.rcpt_params = {}
         self.refused = []     # (address, reply)
         self.content = b""    # dots unstuffed
+        self.chunks = []      # sizes, where it came by BDAT
+        self.failed = False   # a chunk was refused
+        self.client = dict(session.client)    # attributes of XCLIENT
+        self.forward = dict(session.forward)  # of XFORWARD
+        self.helo = session.helo
+        self.verdicts = {}    # LMTP: address to code
         self.answer = None    # the reply's code; None: it never went out
         self.when = None      # of the final dot, time.monotonic()
 
@@ -109,6 +119,9 @@ class Session(threading.Thread):
         self.commands = []  # (command line, was more waiting behind it?)
         self.helo = None
         self.esmtp = False
+        self.client = {}
+        self.forward = {}
+        self.mails = 0
         self.transaction = None
         self.messages = 0
         self.open = True
@@ -229,7 +242,8 @@ class Session(threading.Thread):
             self.sock.close()
 
     def command(self, line):
-        more = self.more_waiting()
+        # The bytes behind BDAT are its own; see on_bdat.
+        more = not line.startswith(b"BDAT") and self.more_waiting()
         self.commands.append((line, more))
         if more and not (self.esmtp and "PIPELINING" in self.offered()):
             self.violation("pipelined without PIPELINING: %r" % line)
@@ -245,7 +259,27 @@ class Session(threading.Thread):
     def offered(self):
         return {e.split()[0] for e in self.sink.extensions}
 
+    def limit(self, name):
+        """A number of LIMITS (RFC 9422), or None."""
+        for extension in self.sink.extensions:
+            for word in extension.split()[1:]:
+                if word.startswith(name + "="):
+                    return int(word[len(name) + 1:])
+        return None
+
     def on_ehlo(self, argument):
+        if self.sink.lmtp:
+            self.violation("EHLO where LMTP is spoken")
+            return
+        self.hello("EHLO", argument)
+
+    def on_lhlo(self, argument):
+        if not self.sink.lmtp:
+            self.violation("LHLO where SMTP is spoken")
+            return
+        self.hello("LHLO", argument)
+
+    def hello(self, step, argument):
         self.transaction = None
         usual = "502 5.5.1 only HELO here"
         if not self.sink.helo_only:
@@ -254,7 +288,7 @@ class Session(threading.Thread):
             usual = "\n".join("250-" + li for li in lines[:-1]) + \
                 "\n250 " + lines[-1]
             usual = usual.lstrip("\n")
-        if self.do("EHLO", argument, usual) == 250:
+        if self.do(step, argument, usual) == 250:
             self.helo, self.esmtp = argument, True
 
     def on_helo(self, argument):
@@ -272,6 +306,30 @@ class Session(threading.Thread):
             key, _, value = word.partition("=")
             params[key.upper()] = value
         return match.group(1), params
+
+    def attributes(self, verb, argument):
+        """Of XCLIENT or XFORWARD, which must have been offered."""
+        offered = [e.split()[1:] for e in self.sink.extensions
+                   if e.split()[0] == verb]
+        words = [word.partition("=") for word in argument.split()]
+        for name, _, _ in words:
+            if not offered or name not in offered[0]:
+                self.violation("%s %s was not offered" % (verb, name))
+        if self.transaction is not None:
+            self.violation(verb + " within a transaction")
+        return {name: XTEXT.sub(lambda m: chr(int(m.group(1), 16)), value)
+                for name, _, value in words}
+
+    def on_xclient(self, argument):
+        attributes = self.attributes("XCLIENT", argument)
+        if self.do("XCLIENT", attributes, self.sink.banner) == 220:
+            self.client.update(attributes)
+            self.helo, self.esmtp, self.forward = None, False, {}
+
+    def on_xforward(self, argument):
+        attributes = self.attributes("XFORWARD", argument)
+        if self.do("XFORWARD", attributes, "250 2.0.0 noted") == 250:
+            self.forward.update(attributes)
 
     def check_params(self, params):
         """Parameters must have been offered."""
@@ -296,8 +354,12 @@ class Session(threading.Thread):
         size = params.get("SIZE")
         if size is not None and self.sink.size and int(size) > self.sink.size:
             usual = "552 5.3.4 too big"
+        self.mails += 1
+        if self.mails > (self.limit("MAILMAX") or self.mails):
+            self.violation("MAIL beyond MAILMAX")
         if self.do("MAIL", sender, usual) == 250:
             self.transaction = Transaction(self, sender, params)
+            self.forward = {}
 
     def on_rcpt(self, argument):
         address, params = self.parse_path(argument)
@@ -309,12 +371,47 @@ class Session(threading.Thread):
         usual = "250 2.1.5 recipient ok" if address else "501 5.1.3 no"
         if not self.check_params(params):
             usual = "555 5.5.4 no"
+        self.check_limits(address)
         code = self.do("RCPT", address, usual)
         if code is not None and 200 <= code < 300:
             self.transaction.recipients.append(address)
             self.transaction.rcpt_params[address] = params
         else:
             self.transaction.refused.append((address, code))
+
+    def check_limits(self, address):
+        asked = self.transaction.recipients + \
+            [a for a, _ in self.transaction.refused] + [address]
+        domains = {a.partition("@")[2].lower() for a in asked}
+        for count, name in ((len(asked), "RCPTMAX"),
+                            (len(domains), "RCPTDOMAINMAX")):
+            if count > (self.limit(name) or count):
+                self.violation("RCPT beyond " + name)
+
+    def on_bdat(self, argument):
+        words = argument.split()
+        size, last = int(words[0]), words[1:] == ["LAST"]
+        while len(self.buffer) < size:
+            self.fill()
+        chunk, self.buffer = self.buffer[:size], self.buffer[size:]
+        if self.more_waiting() and "PIPELINING" not in self.offered():
+            self.violation("pipelined without PIPELINING: BDAT")
+        transaction = self.transaction
+        if "CHUNKING" not in self.offered() or transaction is None or \
+                not transaction.recipients:
+            # Chunks that were under way when one was refused are no fault.
+            if transaction is None or not transaction.failed or \
+                    "PIPELINING" not in self.offered():
+                self.violation("BDAT out of order")
+            self.do("BDAT-LOST", None, "503 5.5.1 not now")
+            return
+        transaction.content += chunk
+        transaction.chunks.append(size)
+        if last:
+            self.end_of_content(transaction)
+        elif self.do("BDAT", transaction, "250 2.0.0 %d" % size) != 250:
+            transaction.failed = True  # only RSET has a place now
+            transaction.recipients.clear()
 
     def on_data(self, argument):
         transaction = self.transaction
@@ -325,6 +422,9 @@ class Session(threading.Thread):
         if self.do("DATA", None, "354 go ahead") != 354:
             return
         transaction.content = self.read_content()
+        self.end_of_content(transaction)
+
+    def end_of_content(self, transaction):
         transaction.when = time.monotonic()
         self.transaction = None
         usual = "250 2.0.0 taken"
@@ -332,7 +432,13 @@ class Session(threading.Thread):
             usual = "552 5.3.4 too big"
         with self.sink.lock:
             self.sink.transactions.append(transaction)
-        code = self.do("DOT", transaction, usual)
+        if self.sink.lmtp:
+            for address in transaction.recipients:
+                transaction.verdicts[address] = self.do("VERDICT", address,
+                                                        usual)
+            code = max(transaction.verdicts.values())
+        else:
+            code = self.do("DOT", transaction, usual)
         transaction.answer = code
         self.messages += 1
         self.sink.on_message(transaction)
@@ -362,6 +468,7 @@ class Sink:
         self.banner = "220 sink.test ESMTP"
         self.extensions = list(self.EXTENSIONS)
         self.helo_only = False
+        self.lmtp = False
         self.size = 0  # largest message; 0: any
         self.on = {}
         self.on_message = lambda transaction: None

@@ -129,7 +129,7 @@ make_content(struct buf *out, size_t lines)
 static int
 send_all(const struct replay_job *job, struct buf *out)
 {
-    struct replay_content *content = replay_content_new(job);
+    struct replay_content *content = replay_content_new(job, false);
     struct why why = {0};
     int more = 1;
 
@@ -224,7 +224,7 @@ test_broken(void **state)
     /* Gone in the middle of sending. */
     buf_reset(&out);
     keep(buf_view(&content), &same);
-    sending = replay_content_new(&same);
+    sending = replay_content_new(&same, false);
     assert_int_equal(replay_content_next(sending, &out, &why), 1);
     assert_int_equal(db_begin(store, &txn), DB_OK);
     assert_int_equal(db_del_pieces(txn, ID), DB_OK);
