@@ -103,7 +103,7 @@ message_flow_key(const struct message *message, char key[MESSAGE_FLOW_KEY_MAX])
     return len;
 }
 
-/* FNV-1a; the high bits are the better ones. */
+/* FNV-1a, with its bits mixed: all that differs counts. */
 uint64_t
 message_bucket(struct view recipient)
 {
@@ -116,6 +116,7 @@ message_bucket(struct view recipient)
             c |= 0x20;
         hash = (hash ^ c) * UINT64_C(0x100000001b3);
     }
+    hash = (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
     return (hash >> 59) + 1;
 }
 

@@ -151,9 +151,7 @@ place_of(const struct replay_target *target, struct view flow)
 
     for (size_t i = 0; i < flow.len; i++)
         hash = (hash ^ (uint8_t)flow.data[i]) * UINT64_C(0x100000001b3);
-    /* Buckets differ in the last byte, which has not reached the top yet. */
-    hash = (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
-    hash |= 1; /* never 0 */
+    hash = (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15) | 1;
     place = &queues.places[hash >> 52];
     if (place->hash != hash)
         *place = (struct place){.hash = hash};
@@ -232,36 +230,23 @@ look_behind(struct replay_target *target, struct view domain,
                      found);
 }
 
-/* The flow of the domain whose turn it is; the domain's first row is found. */
-static void
-turn_bucket(struct replay_target *target, struct db_ready *found)
-{
-    char last[] = {MESSAGE_FLOW_BUCKET, 0, 0};
-    struct view domain = domain_of(flow_of(found));
-    struct place *place = place_of(target, domain);
-    struct db_ready next;
-
-    if (domain.len == found->flow_len)
-        return; /* it has no buckets */
-    last[1] = (char)(place->at + 1);
-    if (place->at != 0 && look_from(target, domain, last, 0, &next) == 1 &&
-        view_equal(domain_of(flow_of(&next)), domain))
-        *found = next;
-    place->at = (uint8_t)found->flow[found->flow_len - 1];
-}
-
-/* It may be, where the place of its flow was forgotten meanwhile. */
+/* Is it under way, or about to be? */
 static bool
-is_in_batch(const struct replay_queue *q, uint64_t id)
+is_taken(struct replay_target *target, uint64_t id)
 {
+    const struct replay_queue *q = target->queue;
+
     for (size_t i = 0; i < q->batch_n; i++)
         if (q->batch[q->batch_first + i] == id)
             return true;
-    return false;
+    for (size_t i = 0; i < q->live_n; i++)
+        if (q->live[(q->live_first + i) % q->live_cap] == id)
+            return true;
+    return replay_job_is_known(target, id);
 }
 
-/* Goes on behind the last message of the found flow that was taken, passing
- * over what is under way; false: nothing new in it for now. */
+/* Goes on behind the last message of the found flow that was taken; false:
+ * nothing new in it for now. */
 static bool
 turn_message(struct replay_target *target, struct db_ready *found)
 {
@@ -280,8 +265,7 @@ turn_message(struct replay_target *target, struct db_ready *found)
     for (;;) {
         bool in_flow = got == 1 && view_equal(flow_of(found), flow);
 
-        if (in_flow && !is_in_batch(q, found->id) &&
-            !replay_job_is_known(target, found->id)) {
+        if (in_flow && !is_taken(target, found->id)) {
             place->at = found->id;
             return true;
         }
@@ -291,6 +275,60 @@ turn_message(struct replay_target *target, struct db_ready *found)
             again = false; /* from its start, once */
         after = place->at = in_flow ? found->id : 0;
         got = look_from(target, flow, "", after, found);
+    }
+}
+
+/* The bucket of a flow; 0: it has none. */
+static unsigned
+bucket_of(struct view flow)
+{
+    return domain_of(flow).len < flow.len ? (uint8_t)flow.data[flow.len - 1]
+                                          : 0;
+}
+
+/* The first row of the domain in a bucket after this one. */
+static bool
+look_bucket(struct replay_target *target, struct view domain, unsigned after,
+            struct db_ready *found)
+{
+    char from[] = {MESSAGE_FLOW_BUCKET, (char)(after > 0 ? after + 1 : 0), 0};
+
+    return look_from(target, domain, from, 0, found) == 1 &&
+           view_equal(domain_of(flow_of(found)), domain);
+}
+
+/* A message of the domain whose first row this is: of the bucket after the
+ * one that had the last turn, or else of the next one that has something. */
+static bool
+turn_domain(struct replay_target *target, const struct db_ready *first,
+            uint64_t *id)
+{
+    struct view domain = domain_of(flow_of(first));
+    unsigned last = (unsigned)place_of(target, domain)->at, bucket;
+    struct db_ready found = *first, at;
+    bool wrapped = last == 0 || !look_bucket(target, domain, last, &found);
+
+    if (wrapped)
+        found = *first;
+    for (;;) {
+        at = found;
+        bucket = bucket_of(flow_of(&found));
+        if (turn_message(target, &found)) {
+            place_of(target, domain)->at = bucket;
+            *id = found.id;
+            return true;
+        }
+        if (target->queue->looked >= LOOK_MAX)
+            return false;
+        found = at;
+        if (!look_bucket(target, domain, bucket, &found)) {
+            if (wrapped)
+                return false;
+            wrapped = true;
+            found = *first;
+        }
+        if (wrapped && last != 0 && bucket_of(flow_of(&found)) > last)
+            return false; /* it was the first of this turn */
     }
 }
 
@@ -324,11 +362,7 @@ take_turn(struct replay_target *target, struct view prefix, uint64_t *id)
     begun.len = domain_of(flow_of(&found)).len;
     memcpy(domain, found.flow, begun.len);
     keep_turn(q, begun);
-    turn_bucket(target, &found);
-    if (!turn_message(target, &found))
-        return 0;
-    *id = found.id;
-    return 1;
+    return turn_domain(target, &found, id) ? 1 : 0;
 }
 
 /* --- filling ------------------------------------------------------------- */
