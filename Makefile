@@ -23,7 +23,7 @@ FUZZ_CHECK_SECONDS ?= 3
 # --- packages -------------------------------------------------------------
 
 PACKAGES_build = gcc libc6-dev make pkg-config dns-root-data \
-    libconfuse-dev libevent-dev libgmime-3.0-dev libjansson-dev liblmdb-dev libsodium-dev \
+    libconfuse-dev libcrypt-dev libevent-dev libgmime-3.0-dev libjansson-dev liblmdb-dev libsodium-dev \
     libssl-dev libunbound-dev libzstd-dev uthash-dev
 PACKAGES_npm   = $(shell command -v npm >/dev/null || echo npm)
 PACKAGES_check = $(PACKAGES_build) clang fuse3 libclang-rt-14-dev \
@@ -86,6 +86,8 @@ SRCS_libspool = \
     libspool/smtp_param.c \
     libspool/mailbox.c \
     libspool/account.c \
+    libspool/password_sha1.c \
+    libspool/password.c \
     libspool/proto_imap.c \
     libspool/proto.c \
     libspool/frame.c \
@@ -306,6 +308,7 @@ UNIT_TESTS = \
     store_learn \
     store_steer \
     store_mailbox \
+    password \
     store_mend \
     store_compact \
     line \
@@ -384,7 +387,7 @@ WARNINGS = -Wall -Wextra -Werror -Wshadow -Wvla -Wundef -Wpointer-arith \
     -Wold-style-definition -Wformat=2 -Wconversion -Wno-sign-conversion
 CPPFLAGS += -D_GNU_SOURCE -DSPOOLD_VERSION='"$(VERSION)"' -Ilibspool
 BASE_CFLAGS = -std=c17 -g $(WARNINGS) -fstack-protector-strong -fno-common
-LDLIBS_libspool = -llmdb -lzstd -lsodium -lconfuse
+LDLIBS_libspool = -llmdb -lzstd -lsodium -lcrypt -lconfuse
 # Asked when it is used: the package may not be there yet.
 GMIME_CFLAGS = $(subst -I,-isystem ,$(shell pkg-config --cflags gmime-3.0))
 LDLIBS_gmime = -Wl,--push-state,--as-needed \

@@ -37,7 +37,7 @@ doors() {
         'libspool/(body|body_pack|dictionary)\.c' \
         'zstd.h is for body*.c and dictionary.c'
     only_in '^# *include <sodium' \
-        'libspool/(body|body_pack|recipients|seal|key_file|ledger_chain|db_rows)\.c' \
+        'libspool/(body|body_pack|recipients|seal|key_file|ledger_chain|db_rows|password)\.c' \
         'sodium.h is for seal.c, key_file.c and the hashes'
     only_in '^# *include <confuse\.h>' 'libspool/conf_tree\.c' \
         'confuse.h is for conf_tree.c'
