@@ -154,6 +154,7 @@ SRCS_spoold = \
     spoold/stats.c \
     spoold/reading.c \
     spoold/sealing.c \
+    spoold/system_file.c \
     spoold/gate.c \
     spoold/listener.c \
     spoold/listener_session.c \
@@ -193,7 +194,6 @@ SRCS_spoold = \
     spoold/replay_queue.c \
     spoold/replay_work.c \
     spoold/resolve.c \
-    spoold/replay_file.c \
     spoold/replay_self.c \
     spoold/replay_host.c \
     spoold/replay_route.c \
@@ -211,6 +211,11 @@ SRCS_spoold = \
     spoold/replay_outcome.c \
     spoold/imap.c \
     spoold/auth.c \
+    spoold/auth_guess.c \
+    spoold/auth_worker.c \
+    spoold/auth_answer.c \
+    spoold/auth_upstream.c \
+    spoold/auth_login.c \
     spoold/control.c \
     spoold/control_client.c \
     spoold/control_json.c \
@@ -309,6 +314,8 @@ UNIT_TESTS = \
     store_steer \
     store_mailbox \
     password \
+    auth_guess \
+    auth_answer \
     store_mend \
     store_compact \
     line \
@@ -346,6 +353,8 @@ UNIT_TESTS = \
 
 # tests/fuzz/fuzz_NAME.c
 FUZZ_TARGETS = \
+    password \
+    auth_answer \
     record \
     frame \
     key_file \
@@ -476,6 +485,8 @@ $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_mend $(BUILD)/unit/test_store_mailbox \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \
     $(OBJS_apply)
+$(BUILD)/unit/test_auth_guess: $(BUILD)/obj/spoold/auth_guess.o
+$(BUILD)/unit/test_auth_answer: $(BUILD)/obj/spoold/auth_answer.o
 $(BUILD)/unit/test_control_walk: $(BUILD)/obj/spoold/control_walk.o
 $(BUILD)/unit/test_replay_sched $(BUILD)/unit/test_replay_pace: $(addprefix $(BUILD)/obj/spoold/, \
     replay_sched.o replay_pace.o)
@@ -514,6 +525,7 @@ build/fuzz/%: build/fuzz-obj/tests/fuzz/fuzz_%.o build/fuzz-obj/libspool.a
 	    $(filter-out $<,$(filter %.o,$^)) build/fuzz-obj/libspool.a \
 	    $(LDLIBS_libspool)
 
+build/fuzz/auth_answer: build/fuzz-obj/spoold/auth_answer.o
 build/fuzz/session: $(addprefix build/fuzz-obj/spoold/, \
     listener_session.o listener_command.o listener_data.o sealing.o stats.o)
 

@@ -301,6 +301,15 @@ conf_tls_ca(const struct conf_target *target)
     return target->tls_ca.len > 0 ? target->tls_ca : VIEW(CA_BUNDLE);
 }
 
+struct view
+conf_upstream_ca(const struct conf *conf)
+{
+    if (conf->auth_upstream.len == 0)
+        return (struct view){NULL, 0};
+    return conf->auth_upstream_ca.len > 0 ? conf->auth_upstream_ca
+                                          : VIEW(CA_BUNDLE);
+}
+
 /* --- whole --------------------------------------------------------------- */
 
 void

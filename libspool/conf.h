@@ -187,6 +187,17 @@ int conf_host_parse(struct view text, struct conf_host *host, struct why *why);
 int conf_fingerprint_parse(struct view text, char bytes[CONF_FINGERPRINT_BYTES],
                            struct why *why);
 
+/* auth-upstream: imaps://host[:port] or imap://host[:port]. */
+struct conf_upstream {
+    struct conf_host host; /* a name or an address; port is always set */
+    bool starttls;         /* imap: */
+};
+int conf_upstream_parse(struct view text, struct conf_upstream *upstream,
+                        struct why *why);
+/* The file with those who vouch for its certificate. */
+struct conf;
+struct view conf_upstream_ca(const struct conf *conf);
+
 /* The file with those who vouch for a target's certificate; empty: nobody
  * needs to. */
 struct view conf_tls_ca(const struct conf_target *target);

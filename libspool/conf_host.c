@@ -162,3 +162,36 @@ conf_host_parse(struct view text, struct conf_host *host, struct why *why)
     }
     return host_kind(host, why);
 }
+
+int
+conf_upstream_parse(struct view text, struct conf_upstream *upstream,
+                    struct why *why)
+{
+    static const struct {
+        struct view scheme;
+        bool starttls;
+        uint16_t port;
+    } schemes[] = {{VIEW("imaps://"), false, 993},
+                   {VIEW("imap://"), true, 143}};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct view scheme = schemes[i].scheme;
+
+        if (text.len < scheme.len ||
+            memcmp(text.data, scheme.data, scheme.len) != 0)
+            continue;
+        text = view_skip(text, scheme.len);
+        if (text.len > 0 && text.data[text.len - 1] == '/')
+            text.len--;
+        if (conf_host_parse(text, &upstream->host, why) != 0)
+            return -1;
+        if (upstream->host.kind == CONF_HOST_PATH)
+            return why_text(why, "a host is expected behind %s", scheme.data);
+        upstream->starttls = schemes[i].starttls;
+        if (upstream->host.port == 0)
+            upstream->host.port = schemes[i].port;
+        return 0;
+    }
+    return why_text(why, "\"%.*s\": write imaps://host or imap://host",
+                    (int)text.len, text.data);
+}

@@ -41,7 +41,9 @@ static int
 rules_of_root(const struct rules *rules)
 {
     const struct conf *conf = rules->conf;
+    struct conf_upstream upstream;
     struct sockaddr_un un;
+    struct why bad;
 
     if (conf->hostname.len == 0)
         return conf_tree_why(
@@ -52,6 +54,10 @@ rules_of_root(const struct rules *rules)
         return conf_tree_why(rules->tree, CONF_ROOT, 0, "control", rules->why,
                              "control: a socket's path has at most %zu bytes",
                              sizeof(un.sun_path) - 1);
+    if (conf->auth_upstream.len > 0 &&
+        conf_upstream_parse(conf->auth_upstream, &upstream, &bad) != 0)
+        return conf_tree_why(rules->tree, CONF_ROOT, 0, "auth-upstream",
+                             rules->why, "auth-upstream: %s", bad.text);
     return 0;
 }
 

@@ -111,14 +111,14 @@ int parent_lists_load(struct parent_lists **lists, const struct conf *conf,
 int parent_list_fd(const struct parent_lists *lists, struct view domain);
 void parent_lists_free(struct parent_lists **lists);
 
-/* --- parent_file.c: files of the system for replay ------------------------ */
+/* --- parent_file.c: files of the system for replay, auth ------------------------ */
 
 struct parent_files;
 /* Opens those the configuration asks for, in place of those opened before,
  * which stay on -1. What need not be there is left out. */
 int parent_files_load(struct parent_files **files, const struct conf *conf,
                       struct why *why);
-void parent_files_give(const struct parent_files *files);
+void parent_files_give(const struct parent_files *files, enum role to);
 void parent_files_free(struct parent_files **files);
 
 /* --- parent.c ------------------------------------------------------------ */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Files of the system that replay needs and cannot reach from its root
- * directory: who vouches for certificates, where names are looked up, what
+ * Files of the system that replay and auth need and cannot reach from their
+ * root directory: who vouches for certificates, where names are looked up, what
  * DNSSEC begins with. They are opened here, as the user the parent has, and
  * handed over open.
  */
@@ -86,10 +86,8 @@ check_ca(int fd, struct why *why)
 }
 
 static int
-load_ca(struct parent_files *files, const struct conf_target *target,
-        struct why *why)
+load_ca(struct parent_files *files, struct view path, struct why *why)
 {
-    struct view path = conf_tls_ca(target);
     struct why bad;
 
     if (path.len == 0 || is_there(files, path))
@@ -98,8 +96,30 @@ load_ca(struct parent_files *files, const struct conf_target *target,
         why_text(&bad, "%s", strerror(errno));
     else if (check_ca(files->items[files->count - 1].fd, &bad) == 0)
         return 0;
-    return why_text(why, "target %.*s: %.*s: %s", (int)target->name.len,
-                    target->name.data, (int)path.len, path.data, bad.text);
+    return why_text(why, "%.*s: %s", (int)path.len, path.data, bad.text);
+}
+
+static int
+load_target_ca(struct parent_files *files, const struct conf_target *target,
+               struct why *why)
+{
+    struct why bad;
+
+    if (load_ca(files, conf_tls_ca(target), &bad) == 0)
+        return 0;
+    return why_text(why, "target %.*s: %s", (int)target->name.len,
+                    target->name.data, bad.text);
+}
+
+static int
+load_upstream_ca(struct parent_files *files, const struct conf *conf,
+                 struct why *why)
+{
+    struct why bad;
+
+    if (load_ca(files, conf_upstream_ca(conf), &bad) == 0)
+        return 0;
+    return why_text(why, "auth-upstream: %s", bad.text);
 }
 
 /* --- names --------------------------------------------------------------- */
@@ -150,8 +170,10 @@ load_all(struct parent_files *files, const struct conf *conf, struct why *why)
     const struct conf_target *targets = conf->targets.items;
 
     for (size_t i = 0; i < conf->targets.count; i++)
-        if (load_ca(files, &targets[i], why) != 0)
+        if (load_target_ca(files, &targets[i], why) != 0)
             return -1;
+    if (load_upstream_ca(files, conf, why) != 0)
+        return -1;
     /* A host without these does without them. */
     open_file(files, conf->hosts_file);
     if (conf->resolver_mode == CONF_RESOLVER_SYSTEM)
@@ -175,7 +197,7 @@ parent_files_load(struct parent_files **files, const struct conf *conf,
 }
 
 void
-parent_files_give(const struct parent_files *files)
+parent_files_give(const struct parent_files *files, enum role to)
 {
     for (size_t i = 0; i < files->count; i++) {
         struct proto_name name = {view_of(files->items[i].path)};
@@ -183,7 +205,7 @@ parent_files_give(const struct parent_files *files)
 
         if (fd < 0)
             fatal("no descriptors left: %s", strerror(errno));
-        peer_send(ROLE_REPLAY, PROTO_SYSTEM_FILE, &name, fd);
+        peer_send(to, PROTO_SYSTEM_FILE, &name, fd);
     }
 }
 

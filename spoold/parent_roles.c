@@ -210,8 +210,8 @@ give_all(enum role to)
         give_certificate(to);
     if (to == ROLE_LISTENER)
         give_lists();
-    if (to == ROLE_REPLAY)
-        parent_files_give(roles.gifts->files);
+    if (to == ROLE_REPLAY || to == ROLE_AUTH)
+        parent_files_give(roles.gifts->files, to);
     peer_send(to, PROTO_START, &none, -1);
 }
 

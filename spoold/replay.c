@@ -25,6 +25,7 @@
 #include "role.h"
 #include "sealing.h"
 #include "stats.h"
+#include "system_file.h"
 
 #define WRITER_REPLAY 2 /* in message ids (msgid.h) */
 
@@ -223,10 +224,10 @@ replay_on_fetch(struct peer_message *message)
 static void
 take_files(const struct conf *conf)
 {
-    replay_file_adopt();
+    system_file_adopt();
     replay_secure_files_came();
-    resolve_configure(conf, replay_file(conf->trust_anchor),
-                      replay_file(conf->servers_file));
+    resolve_configure(conf, system_file(conf->trust_anchor),
+                      system_file(conf->servers_file));
 }
 
 static void
@@ -302,7 +303,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_REOPEN, replay_on_reopen},
     {PROTO_PAIRS, replay_key_on_pairs},
     {PROTO_DICTIONARY, sealing_on_dictionary},
-    {PROTO_SYSTEM_FILE, replay_file_on_file},
+    {PROTO_SYSTEM_FILE, system_file_on_file},
     {PROTO_TRAIN, replay_train_on_train},
 };
 

@@ -333,15 +333,6 @@ bool replay_route_is_self(struct replay_route *route,
 void replay_route_no_tls(struct replay_route *route,
                          const struct replay_address *address);
 
-/* --- replay_file.c ------------------------------------------------------- */
-
-struct peer_message;
-void replay_file_on_file(struct peer_message *message);
-/* Those that came since are in force, the others gone. */
-void replay_file_adopt(void);
-/* The content of a file of the configuration; empty: it is not there. */
-struct view replay_file(struct view path);
-
 /* --- replay_self.c ------------------------------------------------------- */
 
 /* Would a connection there end up here? */

@@ -20,6 +20,7 @@
 #include "hosts.h"
 #include "loop.h"
 #include "mem.h"
+#include "system_file.h"
 
 #define FAMILIES       2 /* AAAA, A */
 #define TLSA_MAX       16
@@ -472,7 +473,7 @@ static bool
 look_in_file(struct replay_host *host)
 {
     struct sockaddr_storage addresses[REPLAY_SPOTS_MAX];
-    size_t n = hosts_find(replay_file(replay_conf()->hosts_file),
+    size_t n = hosts_find(system_file(replay_conf()->hosts_file),
                           view_of(host->name), addresses, REPLAY_SPOTS_MAX);
 
     if (n == 0)

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "mem.h"
 #include "replay_route.h"
+#include "system_file.h"
 
 /* One context for all targets with the same CAs. */
 struct context {
@@ -56,7 +57,7 @@ context_take(const char *ca)
     context = mem_alloc(sizeof(*context));
     context->ca = mem_copy_text(ca);
     context->uses = 1;
-    context->tls = tls_client_new(replay_file(view_of(ca)), &why);
+    context->tls = tls_client_new(system_file(view_of(ca)), &why);
     /* The parent has seen it; without CAs nothing is proved, so nothing is
      * delivered that must be. */
     if (context->tls == NULL) {

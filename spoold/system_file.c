@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What the parent handed over of files this role cannot reach; read when they
- * come, in force at START. */
-#include "replay.h"
+/* Read when they come, in force when they are adopted. */
+#include "system_file.h"
 
 #include <stdlib.h>
 
@@ -35,7 +34,7 @@ files_free(struct file **files)
 }
 
 void
-replay_file_on_file(struct peer_message *message)
+system_file_on_file(struct peer_message *message)
 {
     const struct proto_name *name = message->payload;
     struct file *file = mem_alloc(sizeof(*file));
@@ -51,7 +50,7 @@ replay_file_on_file(struct peer_message *message)
 }
 
 void
-replay_file_adopt(void)
+system_file_adopt(void)
 {
     files_free(&in_force);
     in_force = coming;
@@ -59,7 +58,7 @@ replay_file_adopt(void)
 }
 
 struct view
-replay_file(struct view path)
+system_file(struct view path)
 {
     for (const struct file *f = in_force; f != NULL; f = f->next)
         if (view_equal(view_of(f->path), path))

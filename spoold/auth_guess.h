@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Slowing guesses, and remembering who was right: bounded tables, no clock
+ * and no sockets of their own, so that they are tested by themselves.
+ *
+ * Each wrong guess makes the next one from the same client, and the next one
+ * at the same name, wait longer; quiet halves it. A name's wait is short, so
+ * that nobody can lock a user out, and who was right lately does not wait.
+ * IPv6 clients count by their /64.
+ */
+#ifndef SPOOLD_AUTH_GUESS_H
+#define SPOOLD_AUTH_GUESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "view.h"
+
+#define AUTH_CLIENT_WAIT_MAX_MS 30000
+#define AUTH_NAME_WAIT_MAX_MS   5000
+/* Quiet for this long halves a wait. */
+#define AUTH_QUIET_MS 60000
+
+struct auth_guess;
+
+struct auth_guess *auth_guess_new(void);
+void auth_guess_free(struct auth_guess **guess);
+/* How long this attempt has to wait before it is looked at. */
+uint64_t auth_guess_wait_ms(const struct auth_guess *guess, struct view client,
+                            struct view name, int64_t now_ms);
+void auth_guess_wrong(struct auth_guess *guess, struct view client,
+                      struct view name, int64_t now_ms);
+
+/* Who was right: by the token of name and password (password_token), as long
+ * as the account has this number and version. */
+#define AUTH_REMEMBER_MS 600000
+void auth_guess_right(struct auth_guess *guess, const char *token,
+                      uint64_t user, uint64_t version, int64_t now_ms);
+bool auth_guess_is_right(const struct auth_guess *guess, const char *token,
+                         uint64_t user, uint64_t version, int64_t now_ms);
+
+#endif
