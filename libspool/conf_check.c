@@ -73,6 +73,7 @@ int
 conf_check(const struct conf *conf, struct why *why)
 {
     const struct conf_domain *domains = conf->domains.items;
+    const struct conf_target *targets = conf->targets.items;
 
     for (size_t i = 0; i < conf->domains.count; i++)
         if (domains[i].recipient_file.len > 0 &&
@@ -83,5 +84,10 @@ conf_check(const struct conf *conf, struct why *why)
                    "certificate", why) != 0 ||
          check_pem(conf->tls_key, "PRIVATE KEY-----", "private key", why) != 0))
         return -1;
+    for (size_t i = 0; i < conf->targets.count; i++)
+        if (conf_tls_ca(&targets[i]).len > 0 &&
+            check_pem(conf_tls_ca(&targets[i]), "-----BEGIN ", "certificate",
+                      why) != 0)
+            return -1;
     return check_user(conf, why);
 }

@@ -285,10 +285,12 @@ look_fails(struct replay_host *host, bool keep)
 
 /* Another demand: what was proved before proves nothing now. */
 void
-replay_host_forget_sessions(struct replay_host *host)
+replay_host_forget_tls(struct replay_host *host)
 {
-    for (size_t i = 0; i < host->n_spots; i++)
+    for (size_t i = 0; i < host->n_spots; i++) {
         tls_memory_free(&host->spots[i].memory);
+        host->spots[i].plain_until_ms = 0;
+    }
 }
 
 static void
@@ -311,7 +313,7 @@ set_dane(struct replay_host *host, enum replay_dane dane,
         dane = REPLAY_DANE_ENCRYPT;
     if (dane != host->dane ||
         !view_equal(buf_view(&bytes), buf_view(&host->record_bytes)))
-        replay_host_forget_sessions(host);
+        replay_host_forget_tls(host);
     records_clear(host);
     host->dane = dane;
     host->record_bytes = bytes;

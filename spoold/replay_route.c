@@ -450,7 +450,7 @@ replay_route_free(struct replay_route **route_ptr)
 static void
 forget_host(struct replay_host *host)
 {
-    replay_host_forget_sessions(host);
+    replay_host_forget_tls(host);
     if (host->kind == CONF_HOST_NAME)
         host->fresh_until_ms = 0;
 }

@@ -64,8 +64,8 @@ void replay_host_free(struct replay_host **host);
  * already; false: fn(arg) follows. Only where no lookup is under way. */
 bool replay_host_look(struct replay_host *host, bool dane, replay_host_fn *fn,
                       void *arg);
-/* TLS sessions are not resumed. */
-void replay_host_forget_sessions(struct replay_host *host);
+/* Nothing that TLS did there before counts any more. */
+void replay_host_forget_tls(struct replay_host *host);
 /* The spot of this address; NULL: it has it no more. */
 struct replay_spot *replay_host_spot(const struct replay_host *host,
                                      const struct replay_address *address);

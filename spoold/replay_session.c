@@ -297,7 +297,7 @@ on_end(void *arg, enum io_end end)
              : session->securing      ? "agreeing on TLS"
                                       : "idle",
              session->queue_n > 0 ? replay_step_awaited(step) : "");
-    if (session->securing)
+    if (session->securing || step == STEP_STARTTLS)
         replay_starttls_failed(session, reason);
     else if (session->ready)
         replay_session_end(session, FAULT_THEIRS, 0, reason);

@@ -7,11 +7,11 @@ By hand it prints what it receives:
     python3 tests/e2e/sink.py 2526 [--maildir DIR]
 
 In a test every step can be told to misbehave. Steps are GREETING, EHLO,
-HELO, MAIL, RCPT, DATA (the reply to the command), CONTENT (the first bytes
-of it have come), DOT (the reply to the final dot), BDAT (to a chunk that is
-not the last; DOT is that to the last), XCLIENT, XFORWARD, RSET, NOOP and
-QUIT; with sink.lmtp LHLO in place of EHLO, and VERDICT, of each recipient, in
-place of DOT:
+HELO, STARTTLS, MAIL, RCPT, DATA (the reply to the command), CONTENT (the
+first bytes of it have come), DOT (the reply to the final dot), BDAT (to a
+chunk that is not the last; DOT is that to the last), XCLIENT, XFORWARD, RSET,
+NOOP and QUIT; with sink.lmtp LHLO in place of EHLO, and VERDICT, of each
+recipient, in place of DOT:
 
     sink.on["RCPT"] = nth(2, "452 4.2.2 full")     only the second RCPT
     sink.on["RCPT"] = by_address({"a@example.com": "550 5.1.1 unknown"})
@@ -23,6 +23,10 @@ An action is a reply (text, lines separated by \\n, or raw bytes), one of
 HANG, CLOSE, RESET, a wrapper (Slow, Pieces, Last), None (the usual), or a
 function of (session, argument) that returns one of these.
 
+After sink.use_tls STARTTLS is offered and works; session.tls is a session's
+TLS socket then, tls_version, tls_resumed and tls_name (what the client asked
+for) tell of it, and tls_error of a handshake that failed.
+
 Everything a client does against the protocol is kept in sink.violations;
 every transaction that got as far as its final dot in sink.transactions.
 """
@@ -33,6 +37,7 @@ import os
 import re
 import select
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -127,6 +132,9 @@ class Session(threading.Thread):
         self.open = True
         self.opened = time.monotonic()
         self.closed = None
+        self.tls = None
+        self.tls_version = self.tls_resumed = self.tls_name = None
+        self.tls_error = None
 
     # --- bytes
 
@@ -148,6 +156,8 @@ class Session(threading.Thread):
 
     def more_waiting(self):
         """Bytes behind this command? The peer's end is none."""
+        if self.tls is not None:  # as far as they are deciphered
+            return bool(self.buffer or self.tls.pending())
         try:
             return bool(self.buffer or self.sock.recv(
                 1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
@@ -257,7 +267,12 @@ class Session(threading.Thread):
         return handler(argument) is not False
 
     def offered(self):
-        return {e.split()[0] for e in self.sink.extensions}
+        return {e.split()[0] for e in self.extensions()}
+
+    def extensions(self):
+        if self.sink.tls is not None and self.tls is None:
+            return self.sink.extensions + ["STARTTLS"]
+        return self.sink.extensions
 
     def limit(self, name):
         """A number of LIMITS (RFC 9422), or None."""
@@ -284,7 +299,7 @@ class Session(threading.Thread):
         usual = "502 5.5.1 only HELO here"
         if not self.sink.helo_only:
             lines = [self.sink.name + " hello " + argument]
-            lines += self.sink.extensions
+            lines += self.extensions()
             usual = "\n".join("250-" + li for li in lines[:-1]) + \
                 "\n250 " + lines[-1]
             usual = usual.lstrip("\n")
@@ -295,6 +310,26 @@ class Session(threading.Thread):
         self.transaction = None
         if self.do("HELO", argument, "250 " + self.sink.name) == 250:
             self.helo, self.esmtp = argument, False
+
+    def on_starttls(self, argument):
+        usual = "220 2.0.0 go ahead"
+        if "STARTTLS" not in self.offered():
+            self.violation("STARTTLS was not offered")
+            usual = "503 5.5.1 not now"
+        if self.do("STARTTLS", None, usual) != 220:
+            return
+        if self.buffer:
+            self.violation("bytes behind STARTTLS: %r" % self.buffer)
+        try:
+            self.tls = self.sink.tls.wrap_socket(self.sock, server_side=True)
+        except OSError as error:
+            self.tls_error = str(error)
+            raise
+        self.sock = self.tls
+        self.tls_version = self.tls.version()
+        self.tls_resumed = self.tls.session_reused
+        self.tls_name = self.sink.tls_names.pop(self.tls, None)
+        self.helo = self.transaction = None
 
     def parse_path(self, argument):
         match = PATH.match(argument)
@@ -470,6 +505,8 @@ class Sink:
         self.helo_only = False
         self.lmtp = False
         self.size = 0  # largest message; 0: any
+        self.tls = None
+        self.tls_names = {}
         self.on = {}
         self.on_message = lambda transaction: None
 
@@ -481,6 +518,17 @@ class Sink:
         self.listener = None
         self.thread = None
         self.bind(port)
+
+    def use_tls(self, certificate, key=None):
+        """Offers STARTTLS from now on; None: no more."""
+        if certificate is None:
+            self.tls = None
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        context.sni_callback = lambda sock, name, _: \
+            self.tls_names.__setitem__(sock, name)
+        self.tls = context
 
     def bind(self, port):
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET

@@ -172,7 +172,7 @@ class Daemon:
 
     def __init__(self, directory, sink=None, targets=None, domains=None,
                  limit=None, store=None, tls=False, settings=None,
-                 as_uid=None, environ=None):
+                 as_uid=None, environ=None, resolver=None):
         self.directory = directory
         self.control_directory = tempfile.mkdtemp(prefix="spoold-")
         os.chmod(self.control_directory, 0o755)
@@ -195,6 +195,7 @@ class Daemon:
         self.store = store or {}
         self.tls = tls
         self.settings = settings or {}
+        self.resolver = resolver or {}
 
     # --- configuration
 
@@ -225,6 +226,8 @@ class Daemon:
         for name, values in self.domains.items():
             text += config_section('domain "%s"' % name,
                                    {"target": first, **values})
+        if self.resolver:
+            text += config_section("resolver", self.resolver)
         text += config_section("limit", self.limit)
         return text + config_section("store", self.store)
 
