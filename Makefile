@@ -26,7 +26,7 @@ PACKAGES_build = gcc libc6-dev make pkg-config dns-root-data \
     libconfuse-dev libcrypt-dev libevent-dev libgmime-3.0-dev libjansson-dev liblmdb-dev libsodium-dev \
     libssl-dev libunbound-dev libzstd-dev uthash-dev
 PACKAGES_npm   = $(shell command -v npm >/dev/null || echo npm)
-PACKAGES_check = $(PACKAGES_build) clang fuse3 libclang-rt-14-dev \
+PACKAGES_check = $(PACKAGES_build) clang dovecot-core fuse3 libclang-rt-14-dev \
     ldnsutils libcmocka-dev libfuse3-dev \
     mandoc nsd openssl postfix python3 $(PACKAGES_npm)
 PACKAGES_demo  = $(PACKAGES_build) python3
@@ -371,6 +371,10 @@ FUZZ_TARGETS = \
     postfix_queue \
     manifest \
     header \
+    mime \
+    mime_addr \
+    mime_decode \
+    mime_search \
     dns \
     reply \
     query \
@@ -571,7 +575,7 @@ PARTS_python = $(wildcard tests/e2e/test_*.py tests/interop/test_*.py) \
     tests/fault/bad_days.py
 
 check: | build/.packages-check
-	$(MAKE) all build/fault.so build/clock.so build/powercut $(FUZZ_ALL)
+	$(MAKE) all build/interop/mime_show build/fault.so build/clock.so build/powercut $(FUZZ_ALL)
 	$(MAKE) SAN=1 all $(SAN_UNIT)
 	FUZZ_CHECK_SECONDS=$(FUZZ_CHECK_SECONDS) $(PYTHON) tests/run.py \
 	    $(LINT) $(SAN_UNIT) $(FUZZ_ALL) $(PARTS_python)
