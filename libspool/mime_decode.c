@@ -92,32 +92,46 @@ decode_text(struct view text, struct buf *out)
     decode_words((struct view){begun, (size_t)(end - begun)}, out);
 }
 
-/* Without line ends and NUL, as UTF-8. */
-static void
+/* Without its line ends; false: it is ASCII and has no NUL. */
+static bool
 unfold(struct view value, struct buf *out)
 {
-    struct buf line = {0};
+    bool odd = false;
+    char *to;
 
-    for (size_t i = 0; i < value.len; i++)
-        if (value.data[i] != '\r' && value.data[i] != '\n')
-            buf_add_byte(&line, (uint8_t)value.data[i]);
-    add_unlabelled(buf_view(&line), out);
-    buf_free(&line);
+    buf_reserve(out, value.len);
+    to = out->data + out->len;
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.data[i];
+
+        if (c == '\r' || c == '\n')
+            continue;
+        odd |= (uint8_t)c - 1u > 126;
+        *to++ = c;
+    }
+    out->len = (size_t)(to - out->data);
+    return odd;
 }
 
 void
 mime_decode_header(struct view value, struct buf *out)
 {
-    struct buf text = {0};
+    struct buf line = {0}, text = {0};
 
     if (value.len > MIME_DECODE_MAX)
         value.len = MIME_DECODE_MAX;
-    unfold(value, &text);
-    if (text.len > 1 && memmem(text.data, text.len, "=?", 2) != NULL)
-        decode_text(buf_view(&text), out);
+    if (value.len == 0)
+        return;
+    if (unfold(value, &line)) {
+        add_unlabelled(buf_view(&line), &text);
+        buf_free(&line);
+        line = text;
+    }
+    if (memmem(line.data, line.len, "=?", 2) != NULL)
+        decode_text(buf_view(&line), out);
     else
-        buf_add_view(out, buf_view(&text));
-    buf_free(&text);
+        buf_add_view(out, buf_view(&line));
+    buf_free(&line);
 }
 
 static int
