@@ -69,6 +69,15 @@ SRCS_libspool = \
     libspool/mime_charset.c \
     libspool/mime_decode.c \
     libspool/mime_fold.c \
+    libspool/imap_set.c \
+    libspool/imap_utf7.c \
+    libspool/imap_token.c \
+    libspool/imap_date.c \
+    libspool/imap_reader.c \
+    libspool/imap_command.c \
+    libspool/imap_args_list.c \
+    libspool/imap_args_fetch.c \
+    libspool/imap_args_search.c \
     libspool/msgid.c \
     libspool/event.c \
     libspool/event_line.c \

@@ -39,9 +39,8 @@ find_literal(struct view line, struct literal *literal)
 static bool
 is_append(struct view command)
 {
-    const char *blank = command.len > 0
-                            ? memchr(command.data, ' ', command.len)
-                            : NULL;
+    const char *blank =
+        command.len > 0 ? memchr(command.data, ' ', command.len) : NULL;
     struct view rest;
 
     if (blank == NULL)
@@ -166,8 +165,8 @@ read_line(struct imap_reader *reader, struct view input, size_t *taken,
 static bool
 drop(struct imap_reader *reader, struct view *input, size_t *taken)
 {
-    size_t n = input->len < reader->dropping ? input->len
-                                             : (size_t)reader->dropping;
+    size_t n =
+        input->len < reader->dropping ? input->len : (size_t)reader->dropping;
     const char *lf;
 
     reader->dropping -= n;
