@@ -200,6 +200,7 @@ imap_reader_feed(struct imap_reader *reader, struct view input, size_t *taken,
             buf_reset(&reader->command);
             reader->line = 0;
             reader->seen = 0;
+            reader->big = 0;
             reader->is_new = false;
         }
         used = 0;
@@ -227,12 +228,15 @@ imap_reader_go_on(struct imap_reader *reader)
     reader->seen = 0;
 }
 
-void
+int
 imap_reader_refuse(struct imap_reader *reader)
 {
     reader->is_new = true;
+    if (reader->unasked && reader->big > IMAP_DROP_MAX)
+        return -1;
     reader->dropping = reader->unasked ? reader->big : 0;
     reader->drops_line = reader->unasked;
+    return 0;
 }
 
 void

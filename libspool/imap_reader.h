@@ -60,8 +60,9 @@ enum imap_read imap_reader_feed(struct imap_reader *reader, struct view input,
  * imap_reader_go_on: the rest of the command follows, and is gathered alone
  * as if it were a line. */
 void imap_reader_go_on(struct imap_reader *reader);
-/* The APPEND is refused: what comes unasked is dropped. */
-void imap_reader_refuse(struct imap_reader *reader);
+/* The APPEND is refused: what comes unasked is dropped. -1: it is more than
+ * can be dropped, the connection cannot go on. */
+int imap_reader_refuse(struct imap_reader *reader);
 /* Memory is given back between two commands. */
 void imap_reader_idle(struct imap_reader *reader);
 void imap_reader_free(struct imap_reader *reader);

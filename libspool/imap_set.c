@@ -79,6 +79,18 @@ imap_set_parse(struct imap_set *set, struct view text, struct why *why)
 }
 
 void
+imap_set_copy(struct imap_set *to, const struct imap_set *from)
+{
+    imap_set_free(to);
+    to->is_saved = from->is_saved;
+    to->count = to->cap = from->count;
+    if (from->count == 0)
+        return;
+    to->ranges = mem_grow(NULL, from->count, sizeof(*to->ranges));
+    memcpy(to->ranges, from->ranges, from->count * sizeof(*to->ranges));
+}
+
+void
 imap_set_add(struct imap_set *set, uint32_t number)
 {
     if (set->count > 0 && set->ranges[set->count - 1].last + 1 == number) {

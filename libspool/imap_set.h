@@ -32,6 +32,8 @@ struct imap_set {
 /* The whole of text, which is not empty. -1: not a set, or too many ranges;
  * *set is as imap_set_free leaves it. */
 int imap_set_parse(struct imap_set *set, struct view text, struct why *why);
+/* A copy, in place of what *to had. */
+void imap_set_copy(struct imap_set *to, const struct imap_set *from);
 /* Adds a number above all that are there. */
 void imap_set_add(struct imap_set *set, uint32_t number);
 /* "*" becomes max; ranges in order, joined where they touch. With max 0 (an
