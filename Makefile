@@ -219,6 +219,21 @@ SRCS_spoold = \
     spoold/replay_content.c \
     spoold/replay_outcome.c \
     spoold/imap.c \
+    spoold/imap_key.c \
+    spoold/imap_session.c \
+    spoold/imap_run.c \
+    spoold/imap_login.c \
+    spoold/imap_name.c \
+    spoold/imap_view.c \
+    spoold/imap_list.c \
+    spoold/imap_select.c \
+    spoold/imap_content.c \
+    spoold/imap_fetch.c \
+    spoold/imap_section.c \
+    spoold/imap_search.c \
+    spoold/imap_sort.c \
+    spoold/imap_store.c \
+    spoold/imap_append.c \
     spoold/auth.c \
     spoold/auth_guess.c \
     spoold/auth_worker.c \
@@ -333,6 +348,7 @@ UNIT_TESTS = \
     smtp_param \
     xclient \
     smtp_verb \
+    imap_command \
     dot \
     crlf \
     mbox \

@@ -56,4 +56,5 @@ X(61, CLOCK_BACK,       "clock-back",       "the system's clock was set back; wh
 X(80, USER,             "user",             "the operator added, changed or removed a user")
 X(81, LOGIN,            "login",            "a user signed in")
 X(82, LOGIN_REFUSED,    "login-refused",    "somebody could not sign in")
+X(70, IMAP_SESSION,     "imap-session",     "an IMAP connection ended: who it was, how many messages were read")
 /* clang-format on */

@@ -234,6 +234,8 @@ take_big_literal(struct imap_in *in, struct imap_command *command,
                           imap_take_char(in, '(', why) != 0 ||
                           imap_take_char(in, '~', why) != 0))
         return -1;
+    if (!command->utf8 && imap_sees(in, '~')) /* literal8 (RFC 3516) */
+        in->at++;
     if (imap_take_char(in, '{', why) != 0 ||
         imap_take_number(in, INT64_MAX, &command->length, why) != 0)
         return -1;

@@ -253,9 +253,8 @@ find_verb(struct view word, bool uid)
     return IMAP_UNKNOWN;
 }
 
-int
-imap_command_parse(struct buf *text, struct imap_command *command,
-                   struct why *why)
+static int
+parse(struct buf *text, struct imap_command *command, struct why *why)
 {
     struct imap_in in = {text->data, text->data + text->len};
 
@@ -279,6 +278,19 @@ imap_command_parse(struct buf *text, struct imap_command *command,
     if (verbs[command->verb].arguments(&in, command, why) != 0)
         return -1;
     return imap_take_end(&in, why);
+}
+
+int
+imap_command_parse(struct buf *text, struct imap_command *command,
+                   struct why *why)
+{
+    int rc = parse(text, command, why);
+
+    /* The reason goes into a line of text, and quotes what came. */
+    for (char *c = why->text; rc != 0 && *c != '\0'; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    return rc;
 }
 
 void

@@ -161,27 +161,61 @@ read_line(struct imap_reader *reader, struct view input, size_t *taken,
     return line_is_there(reader, why);
 }
 
-/* What belongs to a command that was refused. False: more of it is to come. */
-static bool
+/* Bytes at the end of a dropped line that are kept: a literal's length. */
+#define TAIL_MAX 32
+
+/* A line that is dropped may end in a literal, which goes with it, and the
+ * line after that. reader->command, of no use any more, holds its end. */
+static enum imap_read
+drop_line(struct imap_reader *reader, struct view *input, size_t *taken)
+{
+    const char *lf =
+        input->len > 0 ? memchr(input->data, '\n', input->len) : NULL;
+    size_t n = lf != NULL ? (size_t)(lf + 1 - input->data) : input->len;
+    size_t kept = n < TAIL_MAX ? n : TAIL_MAX;
+    struct buf *tail = &reader->command;
+    struct literal literal;
+
+    buf_add(tail, input->data + n - kept, kept);
+    if (tail->len > TAIL_MAX)
+        buf_consume(tail, tail->len - TAIL_MAX);
+    *input = view_skip(*input, n);
+    *taken += n;
+    if (lf == NULL)
+        return IMAP_READ_MORE;
+    tail->len -= tail->len > 1 && tail->data[tail->len - 2] == '\r' ? 2 : 1;
+    reader->drops_line =
+        find_literal(buf_view(tail), &literal) && literal.unasked;
+    buf_reset(tail);
+    if (!reader->drops_line)
+        return IMAP_READ_ONE;
+    reader->dropping = literal.length;
+    return literal.length > IMAP_DROP_MAX ? IMAP_READ_END : IMAP_READ_MORE;
+}
+
+/* What belongs to a command that was refused. ONE: all of it is gone. */
+static enum imap_read
 drop(struct imap_reader *reader, struct view *input, size_t *taken)
 {
-    size_t n =
-        input->len < reader->dropping ? input->len : (size_t)reader->dropping;
-    const char *lf;
+    enum imap_read read = IMAP_READ_MORE;
 
-    reader->dropping -= n;
-    *input = view_skip(*input, n);
-    *taken += n;
-    if (reader->dropping > 0)
-        return false;
-    if (!reader->drops_line)
-        return true;
-    lf = input->len > 0 ? memchr(input->data, '\n', input->len) : NULL;
-    n = lf != NULL ? (size_t)(lf + 1 - input->data) : input->len;
-    *input = view_skip(*input, n);
-    *taken += n;
-    reader->drops_line = lf == NULL;
-    return lf != NULL;
+    if (!reader->drops)
+        buf_reset(&reader->command);
+    reader->drops = true;
+    while (read == IMAP_READ_MORE && input->len > 0) {
+        size_t n = input->len < reader->dropping ? input->len
+                                                 : (size_t)reader->dropping;
+
+        reader->dropping -= n;
+        *input = view_skip(*input, n);
+        *taken += n;
+        if (reader->dropping > 0)
+            break;
+        read = reader->drops_line ? drop_line(reader, input, taken)
+                                  : IMAP_READ_ONE;
+    }
+    reader->drops = read == IMAP_READ_MORE;
+    return read;
 }
 
 enum imap_read
@@ -192,9 +226,14 @@ imap_reader_feed(struct imap_reader *reader, struct view input, size_t *taken,
     size_t used = 0;
 
     *taken = 0;
-    if ((reader->dropping > 0 || reader->drops_line) &&
-        !drop(reader, &input, taken))
-        return IMAP_READ_MORE;
+    if (reader->dropping > 0 || reader->drops_line) {
+        read = drop(reader, &input, taken);
+        if (read == IMAP_READ_END)
+            why_text(why, "a literal that is too large");
+        if (read != IMAP_READ_ONE)
+            return read;
+        read = IMAP_READ_MORE;
+    }
     while (read == IMAP_READ_MORE && input.len > 0) {
         if (reader->is_new) {
             buf_reset(&reader->command);

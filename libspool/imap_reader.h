@@ -45,6 +45,7 @@ struct imap_reader {
     size_t seen;       /* bytes of input already looked at for a CRLF */
     uint64_t dropping; /* bytes of a bad literal still to be dropped */
     bool drops_line;   /* and the rest of its line */
+    bool drops;        /* some of that was dropped already */
     bool is_new;       /* the command before is still there: clear it */
     bool small;        /* no big commands: nobody has signed in */
     bool unasked;      /* the big literal comes without being asked for */

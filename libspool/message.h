@@ -13,6 +13,7 @@ enum message_origin {
     ORIGIN_SMTP = 1,   /* taken by the listener */
     ORIGIN_DSN = 2,    /* written by replay: a delivery status notification */
     ORIGIN_IMPORT = 3, /* brought in by the operator */
+    ORIGIN_OWN = 4,    /* a reader's own, by APPEND; never delivered */
 };
 
 enum message_flag {

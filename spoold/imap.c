@@ -232,9 +232,10 @@ on_round(void *arg)
 static void
 imap_on_space(struct peer_message *message)
 {
+    const struct proto_space *space = message->payload;
     struct why why;
 
-    (void)message;
+    imap_append_floor(space->floor_ms);
     if (imap.conf == NULL)
         return;
     imap.store_is_up = true;
@@ -356,12 +357,9 @@ imap_drain(uint64_t limit_ms)
 }
 
 static const struct peer_handler handlers[] = {
-    {PROTO_LISTEN, gate_on_listen},
-    {PROTO_CERTIFICATE, imap_on_certificate},
-    {PROTO_SPACE, imap_on_space},
-    {PROTO_REOPEN, imap_on_reopen},
-    {PROTO_PAIRS, imap_key_on_pairs},
-    {PROTO_DICTIONARY, sealing_on_dictionary},
+    {PROTO_LISTEN, gate_on_listen},   {PROTO_CERTIFICATE, imap_on_certificate},
+    {PROTO_SPACE, imap_on_space},     {PROTO_REOPEN, imap_on_reopen},
+    {PROTO_PAIRS, imap_key_on_pairs}, {PROTO_DICTIONARY, sealing_on_dictionary},
     {PROTO_NEWS, imap_view_on_news},
 };
 

@@ -36,6 +36,7 @@
 #include "mailbox.h"
 #include "message.h"
 #include "peer.h"
+#include "seal.h"
 
 #include <uthash.h>
 
@@ -134,8 +135,8 @@ struct imap_session {
     unsigned errors;
     unsigned failed_logins;
     int64_t since_ms;
-    uint64_t sent;     /* messages whose content went out */
-    uint64_t own_seq;  /* modseq of the last change of its own */
+    uint64_t sent;    /* messages whose content went out */
+    uint64_t own_seq; /* modseq of the last change of its own */
     LIST_ENTRY(imap_session) link;
     TAILQ_ENTRY(imap_session) turn;
     char address[INET6_ADDRSTRLEN];
@@ -186,8 +187,11 @@ typedef void imap_run_fn(struct imap_session *session);
 imap_run_fn imap_run_login, imap_run_authenticate, imap_run_select,
     imap_run_close, imap_run_unselect, imap_run_list, imap_run_namespace,
     imap_run_status, imap_run_append, imap_run_idle, imap_run_expunge,
-    imap_run_search, imap_run_fetch, imap_run_store,
-    imap_run_copy, imap_run_move;
+    imap_run_search, imap_run_fetch, imap_run_store, imap_run_copy,
+    imap_run_move;
+
+/* Ids of what APPEND brings are later than this. */
+void imap_append_floor(uint64_t floor_ms);
 
 /* --- imap_key.c ----------------------------------------------------------- */
 

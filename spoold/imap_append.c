@@ -28,7 +28,7 @@ static struct msgid_source ids = {.writer = WRITER_IMAP};
 struct append_job {
     enum mailbox_box box;
     uint64_t id;
-    uint64_t left; /* bytes of the message still to come */
+    uint64_t left;   /* bytes of the message still to come */
     struct buf text; /* the command, for its tag and flags */
     struct crlf crlf;
     struct header header;
@@ -250,9 +250,9 @@ imap_run_append(struct imap_session *session)
     imap_reader_go_on(&session->reader);
     header_init(&job->header, imap.conf->hostname);
     job->id = msgid_next(&ids, (uint64_t)clock_wall_ms());
-    job->writer = sealing_writer((int)imap.conf->compression,
-                                 PROTO_CONTENT_INLINE_MAX, job->id,
-                                 (uint64_t)clock_wall_ms(), &job->key);
+    job->writer =
+        sealing_writer((int)imap.conf->compression, PROTO_CONTENT_INLINE_MAX,
+                       job->id, (uint64_t)clock_wall_ms(), &job->key);
     if (!unasked)
         io_write(session->io, VIEW("+ go on\r\n"));
     imap_session_begin(session, &append_kind, job);

@@ -44,8 +44,8 @@ static struct {
 } piece;
 
 int
-imap_content_piece(struct imap_content *content, uint64_t n,
-                   struct view *bytes, struct why *why)
+imap_content_piece(struct imap_content *content, uint64_t n, struct view *bytes,
+                   struct why *why)
 {
     struct body_place place = {.key = content->sealed ? content->key : NULL,
                                .id = content->id,

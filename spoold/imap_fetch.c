@@ -40,7 +40,7 @@ struct fetch_job {
     size_t item; /* the next one of it */
     const struct db_mail *mail;
     bool needs_row, needs_structure, needs_content;
-    bool has_section; /* one is under way */
+    bool has_section;    /* one is under way */
     uint64_t seen_after; /* marks above this modseq are of this command */
     size_t gone, damaged;
     struct why why; /* of the last that was damaged */
@@ -91,8 +91,8 @@ mark_some(struct imap_session *session, struct fetch_job *job)
                                  session->command->uid, job->at);
         if (job->at == view->count)
             break;
-        mail = imap_rows_get(&job->rows, session, view->uids[job->at],
-                             &job->why);
+        mail =
+            imap_rows_get(&job->rows, session, view->uids[job->at], &job->why);
         job->at++;
         if (mail != NULL && !(mail->flags & MARK_SEEN))
             items[request.items.count++] =
@@ -174,9 +174,8 @@ put_section(struct imap_session *session, struct fetch_job *job,
         rc = imap_section_begin(&job->section, item, &job->content);
         if (rc == 0) {
             imap_section_put_name(item, &imap.out);
-            buf_add_text(&imap.out, item->kind == IMAP_ITEM_BINARY_SIZE
-                                        ? " 0"
-                                        : " NIL");
+            buf_add_text(&imap.out,
+                         item->kind == IMAP_ITEM_BINARY_SIZE ? " 0" : " NIL");
             return 1;
         }
         if (rc < 0)
@@ -242,8 +241,7 @@ next_message(struct imap_session *session, struct fetch_job *job)
     const struct imap_view *view = session->view;
     int found;
 
-    job->at =
-        imap_view_next(view, &command->set, command->uid, job->at);
+    job->at = imap_view_next(view, &command->set, command->uid, job->at);
     if (job->at == view->count)
         return false;
     job->why.text[0] = '\0';
@@ -384,8 +382,8 @@ add_implied(struct imap_command *command, enum imap_item_kind kind)
 {
     if (has_item(command, kind))
         return;
-    command->items = mem_grow(command->items, command->n_items + 1,
-                              sizeof(*command->items));
+    command->items =
+        mem_grow(command->items, command->n_items + 1, sizeof(*command->items));
     memmove(command->items + 1, command->items,
             command->n_items * sizeof(*command->items));
     command->items[0] = (struct imap_item){.kind = kind};
@@ -427,11 +425,11 @@ put_vanished(struct imap_session *session, const struct imap_set *known)
     int found = db_mailbox_facts(imap.db, &facts, &why);
 
     if (found == 1)
-        found = session->command->modseq >= facts.vanished_from
-                    ? db_mailbox_vanished(imap.db, &view->numbers,
-                                          view->place.box,
-                                          session->command->modseq, &left, &why)
-                    : 0;
+        found =
+            session->command->modseq >= facts.vanished_from
+                ? db_mailbox_vanished(imap.db, &view->numbers, view->place.box,
+                                      session->command->modseq, &left, &why)
+                : 0;
     imap_view_vanished(view, found == 1 ? &left : NULL, known, &set);
     if (set.count > 0) {
         buf_add_text(&imap.out, "* VANISHED (EARLIER) ");

@@ -70,8 +70,7 @@ imap_key_of(const struct message *message, char key[SEAL_KEY], struct why *why)
     found = db_read_data_key(imap.db, message->key, &row, &keys.row, why);
     if (found == 0)
         return why_text(why, "its data key is missing");
-    if (found < 0 ||
-        seal_reader_key(keys.reader, message, &row, key, why) != 0)
+    if (found < 0 || seal_reader_key(keys.reader, message, &row, key, why) != 0)
         return -1;
     return 1;
 }

@@ -98,7 +98,7 @@ imap_run_status(struct imap_session *session)
 
 struct list_job {
     struct imap_names names;
-    size_t at; /* in names.text */
+    size_t at;           /* in names.text */
     struct buf patterns; /* reference and pattern, a NUL behind each */
 };
 
@@ -210,8 +210,8 @@ add_pattern(struct imap_session *session, struct list_job *job,
     buf_add_view(&text, reference);
     buf_add_view(&text, pattern);
     if (imap_name_decode(session, buf_view(&text), &job->patterns) != 0 ||
-        memchr(job->patterns.data + before, '\0',
-               job->patterns.len - before) != NULL)
+        memchr(job->patterns.data + before, '\0', job->patterns.len - before) !=
+            NULL)
         job->patterns.len = before; /* matches nothing */
     else
         buf_add_byte(&job->patterns, '\0');

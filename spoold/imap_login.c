@@ -152,10 +152,10 @@ decode(struct view text, struct buf *out)
         return -1;
     for (size_t i = 0; i < text.len; i += 4) {
         bool last = i + 4 == text.len;
-        unsigned pad = last ? (text.data[i + 3] == '=') +
-                                  (text.data[i + 3] == '=' &&
-                                   text.data[i + 2] == '=')
-                            : 0;
+        unsigned pad =
+            last ? (text.data[i + 3] == '=') +
+                       (text.data[i + 3] == '=' && text.data[i + 2] == '=')
+                 : 0;
         uint32_t bits = 0;
 
         for (unsigned k = 0; k < 4; k++) {
@@ -176,8 +176,8 @@ decode(struct view text, struct buf *out)
 static bool
 split_plain(struct view plain, struct view *name, struct view *password)
 {
-    const char *first = plain.len > 0 ? memchr(plain.data, '\0', plain.len)
-                                      : NULL;
+    const char *first =
+        plain.len > 0 ? memchr(plain.data, '\0', plain.len) : NULL;
     const char *second;
     struct view zid;
 
@@ -282,8 +282,8 @@ imap_run_authenticate(struct imap_session *session)
     imap_session_begin(session, &login_kind, job);
     imap_session_mode(session, IMAP_MODE_LINE);
     if (initial.data == NULL) {
-        io_write(session->io, is_plain ? VIEW("+ \r\n")
-                                       : VIEW("+ VXNlcm5hbWU6\r\n"));
+        io_write(session->io,
+                 is_plain ? VIEW("+ \r\n") : VIEW("+ VXNlcm5hbWU6\r\n"));
         return;
     }
     if (view_equal(initial, VIEW("=")))

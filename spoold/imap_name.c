@@ -15,10 +15,10 @@
 #include "imap_view.h"
 #include "utf8.h"
 
-#define ADDRESSES     "Addresses"
-#define DELIVERED     "Delivered"
-#define ADDRESSES_MAX 10000 /* shown by LIST */
-#define PATTERN_MAX   1024
+#define ADDRESSES      "Addresses"
+#define DELIVERED      "Delivered"
+#define ADDRESSES_MAX  10000 /* shown by LIST */
+#define PATTERN_MAX    1024
 #define NAME_MAX_BYTES 512
 
 static const struct {
@@ -145,7 +145,8 @@ imap_name_attributes(const struct imap_session *session, struct view name)
             return fixed[i].attributes;
     if (view_equal(name, VIEW(ADDRESSES)))
         return IMAP_NAME_NOSELECT | IMAP_NAME_CHILDREN;
-    if (imap_name_find_utf8(session, name, &place) == 0 && place.box == BOX_INBOX)
+    if (imap_name_find_utf8(session, name, &place) == 0 &&
+        place.box == BOX_INBOX)
         return IMAP_NAME_CHILDREN;
     return 0;
 }

@@ -65,8 +65,9 @@ run_logout(struct imap_session *session)
 static void
 run_id(struct imap_session *session)
 {
-    buf_add_text(&imap.out, "* ID (\"name\" \"spoold\" \"version\" \"" SPOOLD_VERSION
-                            "\")\r\n");
+    buf_add_text(&imap.out,
+                 "* ID (\"name\" \"spoold\" \"version\" \"" SPOOLD_VERSION
+                 "\")\r\n");
     imap_session_finish(session, "OK", "pleased to meet you");
 }
 

@@ -34,7 +34,7 @@ struct search_job {
     size_t at;
     const struct db_mail *mail;
     enum depth depth;
-    bool is_open;  /* a message is under way */
+    bool is_open;   /* a message is under way */
     bool has_texts; /* they are decided */
     uint64_t piece; /* the next one, in DEPTH_CONTENT */
     int64_t now_s;
@@ -224,9 +224,9 @@ judge(const struct imap_session *session, const struct search_job *job,
     case IMAP_KEY_FIELD:
     case IMAP_KEY_BODY:
     case IMAP_KEY_TEXT:
-        return job->has_texts ? verdict_of(mime_search_found(
-                                    job->texts, job->text_of[at]))
-                              : UNKNOWN;
+        return job->has_texts
+                   ? verdict_of(mime_search_found(job->texts, job->text_of[at]))
+                   : UNKNOWN;
     default:
         return judge_mark(session, job, key);
     }
@@ -289,9 +289,8 @@ save(struct imap_session *session, struct search_job *job)
 static void
 put_number(struct imap_session *session, uint32_t place, struct buf *out)
 {
-    buf_addf(out, "%" PRIu32, session->command->uid
-                                  ? session->view->uids[place]
-                                  : place + 1);
+    buf_addf(out, "%" PRIu32,
+             session->command->uid ? session->view->uids[place] : place + 1);
 }
 
 /* "1,3,2" in the order of SORT. */
@@ -415,8 +414,7 @@ next_message(struct imap_session *session, struct search_job *job)
 /* What it takes to know more of it. 1: more is known; 0: call again; -1: it
  * is gone or damaged. */
 static int
-go_deeper(struct imap_session *session, struct search_job *job,
-          struct why *why)
+go_deeper(struct imap_session *session, struct search_job *job, struct why *why)
 {
     struct view bytes;
     int rc;

@@ -64,12 +64,11 @@ start_over(struct imap_section *section)
     section->at = section->range.at;
     mime_decoder_free(&section->decoder);
     if (section->decodes)
-        section->decoder = mime_decoder_new(section->range.encoding,
-                                            (struct view){NULL, 0});
+        section->decoder =
+            mime_decoder_new(section->range.encoding, (struct view){NULL, 0});
     else if (section->changes)
-        mime_header_filter_init(
-            &section->filter, item->fields, item->n_fields,
-            item->section.what == MIME_SECTION_FIELDS_NOT);
+        mime_header_filter_init(&section->filter, item->fields, item->n_fields,
+                                item->section.what == MIME_SECTION_FIELDS_NOT);
     section->skip = item->partial ? item->at : 0;
     section->left = item->partial ? item->length : UINT64_MAX;
 }
@@ -83,19 +82,19 @@ imap_section_begin(struct imap_section *section, const struct imap_item *item,
     imap_section_free(section);
     section->item = item;
     if (is_whole(item))
-        section->range = (struct mime_range){
-            .len = imap_content_size(content), .encoding = MIME_IDENTITY};
+        section->range = (struct mime_range){.len = imap_content_size(content),
+                                             .encoding = MIME_IDENTITY};
     else
-        found = mime_section_find(buf_view(&content->structure),
-                                  &item->section, &section->range);
+        found = mime_section_find(buf_view(&content->structure), &item->section,
+                                  &section->range);
     if (found != 1)
         return found;
     section->decodes = item->binary &&
                        section->range.encoding != MIME_IDENTITY &&
                        section->range.kind == MIME_LEAF;
-    section->changes =
-        section->decodes || item->section.what == MIME_SECTION_FIELDS ||
-        item->section.what == MIME_SECTION_FIELDS_NOT;
+    section->changes = section->decodes ||
+                       item->section.what == MIME_SECTION_FIELDS ||
+                       item->section.what == MIME_SECTION_FIELDS_NOT;
     section->is_kept = true;
     section->phase = section->changes || item->binary ? IMAP_SECTION_MEASURE
                                                       : IMAP_SECTION_EMIT;
@@ -187,8 +186,7 @@ static void
 emit(struct imap_section *section, struct imap_session *session,
      struct view bytes)
 {
-    size_t skip =
-        section->skip < bytes.len ? (size_t)section->skip : bytes.len;
+    size_t skip = section->skip < bytes.len ? (size_t)section->skip : bytes.len;
 
     section->skip -= skip;
     bytes = view_skip(bytes, skip);

@@ -25,12 +25,12 @@ struct imap_section {
     bool decodes;
     struct mime_header_filter filter;
     struct mime_decoder *decoder;
-    uint64_t at;    /* of the content: the next byte to look at */
-    uint64_t total; /* bytes that came out so far, or in all */
+    uint64_t at;         /* of the content: the next byte to look at */
+    uint64_t total;      /* bytes that came out so far, or in all */
     uint64_t skip, left; /* of what comes out, for <at.length> */
     bool has_nul;
-    bool is_told;       /* name and length went out */
-    bool is_kept;       /* kept has all that comes out */
+    bool is_told; /* name and length went out */
+    bool is_kept; /* kept has all that comes out */
     struct buf kept;
 };
 

@@ -145,14 +145,15 @@ tell_vanished(struct imap_session *session, struct select_job *job)
     struct db_numbers uids = {0};
     struct imap_set set = {0};
     struct why why;
-    int found = command->modseq >= job->vanished_from
-                    ? db_mailbox_vanished(imap.db, &view->numbers,
-                                          view->place.box, command->modseq,
-                                          &uids, &why)
-                    : 0;
+    int found =
+        command->modseq >= job->vanished_from
+            ? db_mailbox_vanished(imap.db, &view->numbers, view->place.box,
+                                  command->modseq, &uids, &why)
+            : 0;
 
     imap_view_vanished(view, found > 0 ? &uids : NULL,
-                  command->known_uids.count > 0 ? &job->known : NULL, &set);
+                       command->known_uids.count > 0 ? &job->known : NULL,
+                       &set);
     if (set.count > 0) {
         buf_add_text(&imap.out, "* VANISHED (EARLIER) ");
         imap_set_print(&set, &imap.out);
@@ -206,9 +207,8 @@ select_step(struct imap_session *session)
     const struct imap_command *command = session->command;
 
     if (job->tells_changes)
-        return tell_changes(session, job) == IMAP_STEP_DONE
-                   ? finish(session)
-                   : IMAP_STEP_MORE;
+        return tell_changes(session, job) == IMAP_STEP_DONE ? finish(session)
+                                                            : IMAP_STEP_MORE;
     if (read_some(session, job) < 0)
         return IMAP_STEP_DONE;
     if (job->next != 0)

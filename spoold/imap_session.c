@@ -157,8 +157,7 @@ imap_session_wake(struct imap_session *session)
 bool
 imap_session_step(struct imap_session *session)
 {
-    if (session->state == IMAP_OVER || session->kind == NULL ||
-        session->waits)
+    if (session->state == IMAP_OVER || session->kind == NULL || session->waits)
         return false;
     switch (session->kind->step(session)) {
     case IMAP_STEP_MORE:
@@ -287,8 +286,8 @@ read_command(struct imap_session *session)
     enum imap_read read;
 
     session->reader.small = session->state == IMAP_FRESH;
-    read = imap_reader_feed(&session->reader, io_input(session->io), &taken,
-                            &why);
+    read =
+        imap_reader_feed(&session->reader, io_input(session->io), &taken, &why);
     io_consume(session->io, taken);
     if (read == IMAP_READ_MORE) {
         imap_reader_idle(&session->reader);
@@ -322,8 +321,7 @@ session_on_input(void *arg)
             break;
         case IMAP_MODE_LINE:
         case IMAP_MODE_LITERAL: {
-            size_t taken =
-                session->kind->input(session, io_input(session->io));
+            size_t taken = session->kind->input(session, io_input(session->io));
 
             /* The session may be over: then nothing is consumed. */
             if (session->state == IMAP_OVER)

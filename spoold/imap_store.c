@@ -88,7 +88,8 @@ gather(struct imap_session *session, struct mark_job *job)
         if (job->at >= view->count)
             break;
         mail = imap_rows_get(&job->rows, session, view->uids[job->at], &why);
-        if (mail != NULL && (!job->is_expunge || (mail->flags & MARK_DELETED))) {
+        if (mail != NULL &&
+            (!job->is_expunge || (mail->flags & MARK_DELETED))) {
             job->items[job->count] = (struct proto_mail){mail->id, mail->n};
             job->uids[job->count++] = view->uids[job->at];
         }

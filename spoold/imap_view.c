@@ -95,8 +95,7 @@ imap_view_next(const struct imap_view *view, const struct imap_set *set,
                bool by_uid, size_t from)
 {
     while (from < view->count) {
-        uint32_t number =
-            by_uid ? view->uids[from] : (uint32_t)from + 1;
+        uint32_t number = by_uid ? view->uids[from] : (uint32_t)from + 1;
         uint32_t next = imap_set_next(set, number);
 
         if (next == number)
@@ -235,9 +234,8 @@ imap_rows_get(struct imap_rows *rows, const struct imap_session *session,
             rows->at = 0;
         for (; inside && rows->at < rows->count; rows->at++)
             if (rows->items[rows->at].uid >= uid)
-                return rows->items[rows->at].uid == uid
-                           ? &rows->items[rows->at]
-                           : NULL;
+                return rows->items[rows->at].uid == uid ? &rows->items[rows->at]
+                                                        : NULL;
         if (inside)
             return NULL;
         rows_fill(rows, session, uid, why);
@@ -250,8 +248,7 @@ imap_rows_keywords(const struct imap_rows *rows, const struct db_mail *mail)
 {
     if (mail->keywords_len == 0)
         return (struct view){NULL, 0};
-    return (struct view){rows->words.data + mail->keywords,
-                         mail->keywords_len};
+    return (struct view){rows->words.data + mail->keywords, mail->keywords_len};
 }
 
 void
@@ -512,8 +509,9 @@ is_of_view(const struct imap_session *session,
     if (item->user != 0 && item->user != session->user->number)
         return false;
     if (view->place.address_len > 0)
-        return view_equal(item->address, (struct view){view->place.address,
-                                                       view->place.address_len});
+        return view_equal(
+            item->address,
+            (struct view){view->place.address, view->place.address_len});
     return account_reads(&session->user->patterns, item->address);
 }
 

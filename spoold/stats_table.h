@@ -25,5 +25,8 @@ X(DELIVERED,          "delivered",           "deliveries a target took")
 X(DEFERRED,           "deferred",            "deliveries refused for now")
 X(RETURNED,           "returned",            "deliveries returned to the sender")
 X(DROPPED,            "dropped",             "deliveries given up with nobody to tell")
+X(IMAP_SESSIONS,      "imap-sessions",       "IMAP connections accepted")
+X(IMAP_SESSIONS_NOW,  "imap-sessions-now",   "IMAP connections open")
+X(IMAP_REFUSED,       "imap-refused",        "IMAP connections refused by a limit")
 X(UNKNOWN,            "unknown",             "deliveries whose final reply never came: they may arrive twice")
 /* clang-format on */
