@@ -92,6 +92,8 @@ enum imap_mode {
     IMAP_MODE_LITERAL, /* session->job wants the message of APPEND */
 };
 
+#define IMAP_OWN_SEQS 8
+
 enum imap_enabled {
     IMAP_CONDSTORE = 1,
     IMAP_QRESYNC = 2,
@@ -135,8 +137,10 @@ struct imap_session {
     unsigned errors;
     unsigned failed_logins;
     int64_t since_ms;
-    uint64_t sent;    /* messages whose content went out */
-    uint64_t own_seq; /* modseq of the last change of its own */
+    uint64_t sent; /* messages whose content went out */
+    /* Modseqs of its last changes: these are not news to it. */
+    uint64_t own_seqs[IMAP_OWN_SEQS];
+    unsigned n_own_seqs;
     LIST_ENTRY(imap_session) link;
     TAILQ_ENTRY(imap_session) turn;
     char address[INET6_ADDRSTRLEN];
@@ -164,6 +168,9 @@ void imap_session_wake(struct imap_session *session);
 bool imap_session_step(struct imap_session *session);
 /* A change of the view is to be told: at once when it idles. */
 void imap_session_news(struct imap_session *session);
+/* A change of its own was made. */
+void imap_session_own(struct imap_session *session, uint64_t modseq);
+bool imap_session_is_own(const struct imap_session *session, uint64_t modseq);
 bool imap_session_is_idling(const struct imap_session *session);
 /* Queues a turn (imap.c). */
 void imap_turn(struct imap_session *session);

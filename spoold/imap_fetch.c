@@ -68,7 +68,7 @@ on_marked(void *arg, struct peer_message *answer)
     const struct proto_marked *marked = answer != NULL ? answer->payload : NULL;
 
     if (marked != NULL && marked->result == SUBMIT_DONE)
-        session->own_seq = marked->modseq;
+        imap_session_own(session, marked->modseq);
     /* Where the mark could not be made, the message is shown all the same. */
     imap_session_wake(session);
 }

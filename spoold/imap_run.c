@@ -46,9 +46,13 @@ run_capability(struct imap_session *session)
 
 /* --- at once -------------------------------------------------------------- */
 
+/* Also CHECK: the client asks whether there is news, so the store is asked;
+ * NEWS may be on its way yet. */
 static void
 run_noop(struct imap_session *session)
 {
+    if (session->view != NULL)
+        session->view->came = true;
     imap_session_finish(session, "OK", "done");
 }
 

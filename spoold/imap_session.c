@@ -394,6 +394,21 @@ static const struct io_handlers session_handlers = {
 
 /* --- news ----------------------------------------------------------------- */
 
+void
+imap_session_own(struct imap_session *session, uint64_t modseq)
+{
+    session->own_seqs[session->n_own_seqs++ % IMAP_OWN_SEQS] = modseq;
+}
+
+bool
+imap_session_is_own(const struct imap_session *session, uint64_t modseq)
+{
+    for (size_t i = 0; i < IMAP_OWN_SEQS; i++)
+        if (session->own_seqs[i] == modseq)
+            return true;
+    return false;
+}
+
 bool
 imap_session_is_idling(const struct imap_session *session)
 {

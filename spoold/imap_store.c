@@ -63,7 +63,7 @@ on_answer(void *arg, struct peer_message *answer)
                              (int)done->reason.len, done->reason.data);
     } else {
         job->modseq = done->modseq;
-        session->own_seq = done->modseq;
+        imap_session_own(session, done->modseq);
         imap_session_wake(session);
     }
 }

@@ -414,7 +414,7 @@ tell_marked(struct imap_session *session, struct buf *out)
         const struct db_mail *mail =
             at >= 0 ? imap_rows_get(&rows, session, uid, &why) : NULL;
 
-        if (mail != NULL && mail->modseq != session->own_seq)
+        if (mail != NULL && !imap_session_is_own(session, mail->modseq))
             put_marked(session, (size_t)at, mail,
                        imap_rows_keywords(&rows, mail), out);
     }
