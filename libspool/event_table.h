@@ -53,8 +53,8 @@ X(52, TARGET_PAUSED,    "target-paused",    "the operator or the guard paused a 
 X(53, PAUSE_ENDED,      "pause-ended",      "a target's pause is over: its time, or the operator resumed it")
 X(60, READER_HANGS,     "reader-hangs",     "a process has been reading the store at one point for a minute: the file grows meanwhile")
 X(61, CLOCK_BACK,       "clock-back",       "the system's clock was set back; what waits goes by the time it would be without that")
+X(70, IMAP_SESSION,     "imap-session",     "an IMAP connection ended: who it was, how many messages were read")
 X(80, USER,             "user",             "the operator added, changed or removed a user")
 X(81, LOGIN,            "login",            "a user signed in")
 X(82, LOGIN_REFUSED,    "login-refused",    "somebody could not sign in")
-X(70, IMAP_SESSION,     "imap-session",     "an IMAP connection ended: who it was, how many messages were read")
 /* clang-format on */
