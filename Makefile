@@ -118,6 +118,8 @@ SRCS_libspool = \
     libspool/body_pack.c \
     libspool/body.c \
     libspool/dsn.c \
+    libspool/dsn_people.c \
+    libspool/dsn_status.c \
     libspool/domains.c \
     libspool/ledger_chain.c \
     libspool/ledger_balance.c \

@@ -1,26 +1,46 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Three parts of multipart/report: words for people, fields for programs,
- * the header of the original. Every text of a stranger (addresses, replies,
- * the header) is cleaned or encoded on its way in, so none can end a line, a
- * part or the message.
+ * Three parts of multipart/report (RFC 6522): words for people, fields for
+ * programs, the header or all of the original. Every text of a stranger
+ * (addresses, replies, the original) is cleaned, encoded or checked on its way
+ * in, so none can end a line, a part or the message.
  */
-#include "dsn.h"
+#include "dsn_part.h"
 
 #include <stdio.h>
 
 #include "clock.h"
 #include "msgid.h"
-#include "smtp_reply.h"
 #include "utf8.h"
 
 #define LINE_BYTES_MAX 998 /* RFC 5322 2.1.1, without CRLF */
 #define WRAP_COLUMN    72
 
+/* --- what it is about ----------------------------------------------------- */
+
+enum dsn_action
+dsn_action_of(const struct dsn_recipient *recipient)
+{
+    if (recipient->cause == DSN_WAITING)
+        return DSN_DELAYED;
+    return recipient->cause == DSN_PASSED_ON ? DSN_RELAYED : DSN_FAILED;
+}
+
+enum dsn_action
+dsn_action_first(const struct dsn *dsn)
+{
+    enum dsn_action first = DSN_RELAYED;
+
+    for (size_t i = 0; i < dsn->n_recipients; i++)
+        if (dsn_action_of(&dsn->recipients[i]) < first)
+            first = dsn_action_of(&dsn->recipients[i]);
+    return first;
+}
+
 /* --- bytes --------------------------------------------------------------- */
 
-static bool
-is_utf8(struct view v)
+bool
+dsn_text_is_utf8(struct view v)
 {
     while (v.len > 0) {
         size_t before = v.len;
@@ -31,11 +51,10 @@ is_utf8(struct view v)
     return true;
 }
 
-/* Appends text with what could break a line or a terminal as '?'. */
-static void
-add_clean(struct buf *out, struct view text, bool keep_utf8)
+void
+dsn_add_clean(struct buf *out, struct view text, bool keep_utf8)
 {
-    bool keep = keep_utf8 && is_utf8(text);
+    bool keep = keep_utf8 && dsn_text_is_utf8(text);
 
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.data[i];
@@ -112,12 +131,9 @@ word_len(struct view text)
     return n;
 }
 
-/* Appends text in lines of about WRAP_COLUMN, broken at blanks. The first
- * line goes on after what is there at column; each further one begins with
- * indent. */
-static void
-add_wrapped(struct buf *out, size_t column, const char *indent,
-            struct view text)
+void
+dsn_add_wrapped(struct buf *out, size_t column, const char *indent,
+                struct view text)
 {
     bool fresh = true;
 
@@ -141,172 +157,23 @@ add_wrapped(struct buf *out, size_t column, const char *indent,
     buf_add_text(out, "\r\n");
 }
 
-/* --- the part for people ------------------------------------------------- */
-
-static void
-add_date(struct buf *out, const char *name, int64_t when_ms)
+void
+dsn_add_date(struct buf *out, const char *name, int64_t when_ms)
 {
     char text[CLOCK_TEXT_MAX];
 
     buf_addf(out, "%s: %s\r\n", name, clock_print_mail(when_ms, text));
 }
 
-/* "550 5.1.1 No such user" */
-static void
-add_reply(struct buf *out, const struct dsn_recipient *recipient)
+void
+dsn_add_reply(struct buf *out, const struct dsn_recipient *recipient)
 {
     if (recipient->code != 0)
         buf_addf(out, "%u ", (unsigned)(recipient->code % 1000));
-    add_clean(out, recipient->reply, false);
+    dsn_add_clean(out, recipient->reply, false);
 }
 
-static void
-add_people_recipient(struct buf *out, const struct dsn_recipient *recipient)
-{
-    struct buf text = {0};
-
-    buf_add_text(out, "  <");
-    add_clean(out, recipient->address, true);
-    buf_add_text(out, ">\r\n    ");
-    switch (recipient->cause) {
-    case DSN_REFUSED:
-        buf_add_text(&text, "The server ");
-        add_clean(&text, recipient->remote, false);
-        buf_add_text(&text, " does not accept it. It said:");
-        break;
-    case DSN_EXPIRED:
-        buf_add_text(&text, "The server ");
-        add_clean(&text, recipient->remote, false);
-        buf_add_text(&text, " put it off each time it was tried, and the time "
-                            "for which we hold mail is over. The last time "
-                            "it said:");
-        break;
-    case DSN_UNSENDABLE:
-        buf_add_text(&text, "The recipient's server cannot take this message:");
-        break;
-    }
-    add_wrapped(out, 4, "    ", buf_view(&text));
-    buf_reset(&text);
-    add_reply(&text, recipient);
-    buf_add_text(out, "      ");
-    add_wrapped(out, 6, "      ", buf_view(&text));
-    buf_add_text(out, "\r\n");
-    buf_free(&text);
-}
-
-static void
-add_people(struct buf *out, const struct dsn *dsn)
-{
-    char id[MSGID_TEXT_MAX];
-    size_t listed = dsn->n_recipients;
-
-    buf_addf(out, "This is the mail server %.*s.\r\n\r\n",
-             (int)dsn->hostname.len, dsn->hostname.data);
-    buf_addf(out, "Your message could not be delivered to %s:\r\n\r\n",
-             listed == 1 ? "this recipient" : "these recipients");
-    if (listed > DSN_LISTED_MAX)
-        listed = DSN_LISTED_MAX;
-    for (size_t i = 0; i < listed; i++)
-        add_people_recipient(out, &dsn->recipients[i]);
-    if (listed < dsn->n_recipients)
-        buf_addf(out,
-                 "  and %zu more, who are named in the second part of this\r\n"
-                 "  message.\r\n\r\n",
-                 dsn->n_recipients - listed);
-    buf_add_text(out,
-                 "What you can do: look for a mistake in the address, or "
-                 "reach the recipient\r\nin another way. If the answer above "
-                 "does not tell you enough, send it to\r\nthe postmaster of "
-                 "the recipient's domain. Sending the same message again\r\n"
-                 "will most likely end the same way.\r\n\r\n");
-    buf_add_text(out, "The message was received here:\r\n");
-    add_date(out, "  Date", dsn->arrived_ms);
-    buf_addf(out, "  Id: %s\r\n", msgid_print(dsn->original_id, id));
-    buf_add_text(out, "Its header is the last part of this message.\r\n");
-}
-
-/* --- the part for programs ----------------------------------------------- */
-
-/* RFC 6533 3, utf-8-addr-xtext: the form of an address that is not ASCII in
- * a 7-bit message. */
-static void
-add_address_xtext(struct buf *out, struct view address)
-{
-    while (address.len > 0) {
-        uint32_t c = utf8_take(&address);
-
-        if (c > ' ' && c < 127 && c != '\\' && c != '+' && c != '=')
-            buf_add_byte(out, (uint8_t)c);
-        else
-            buf_addf(out, "\\x{%X}", c);
-    }
-}
-
-static void
-add_final_recipient(struct buf *out, struct view address, bool utf8)
-{
-    if (utf8_is_ascii(address)) {
-        buf_add_text(out, "Final-Recipient: rfc822; ");
-        add_clean(out, address, false);
-    } else {
-        buf_add_text(out, "Final-Recipient: utf-8; ");
-        if (utf8)
-            add_clean(out, address, true);
-        else
-            add_address_xtext(out, address);
-    }
-    buf_add_text(out, "\r\n");
-}
-
-static struct view
-status_of(const struct dsn_recipient *recipient)
-{
-    struct view enhanced;
-
-    if (recipient->cause == DSN_EXPIRED)
-        return VIEW("4.4.7"); /* RFC 3463: delivery time expired */
-    enhanced = smtp_reply_enhanced((int)recipient->code, recipient->reply);
-    return enhanced.len > 0 ? enhanced : VIEW("5.0.0");
-}
-
-static void
-add_program_recipient(struct buf *out, const struct dsn_recipient *recipient,
-                      bool utf8)
-{
-    struct view status = status_of(recipient);
-    struct buf reply = {0};
-
-    buf_add_text(out, "\r\n");
-    add_final_recipient(out, recipient->address, utf8);
-    buf_add_text(out, "Action: failed\r\nStatus: ");
-    buf_add_view(out, status);
-    buf_add_text(out, "\r\n");
-    if (recipient->remote.len > 0) {
-        buf_add_text(out, "Remote-MTA: dns; ");
-        add_clean(out, recipient->remote, false);
-        buf_add_text(out, "\r\n");
-    }
-    if (recipient->code != 0 && recipient->cause != DSN_UNSENDABLE) {
-        add_reply(&reply, recipient);
-        buf_add_text(out, "Diagnostic-Code: smtp; ");
-        add_wrapped(out, 23, " ", buf_view(&reply));
-    }
-    if (recipient->attempt_ms != 0)
-        add_date(out, "Last-Attempt-Date", recipient->attempt_ms);
-    buf_free(&reply);
-}
-
-static void
-add_programs(struct buf *out, const struct dsn *dsn, bool utf8)
-{
-    buf_addf(out, "Reporting-MTA: dns; %.*s\r\n", (int)dsn->hostname.len,
-             dsn->hostname.data);
-    add_date(out, "Arrival-Date", dsn->arrived_ms);
-    for (size_t i = 0; i < dsn->n_recipients; i++)
-        add_program_recipient(out, &dsn->recipients[i], utf8);
-}
-
-/* --- the whole ----------------------------------------------------------- */
+/* --- the original --------------------------------------------------------- */
 
 struct view
 dsn_header_of(struct view content)
@@ -337,6 +204,29 @@ dsn_is_utf8(const struct dsn *dsn)
     return !utf8_is_ascii(dsn->sender);
 }
 
+bool
+dsn_has_content(const struct dsn *dsn)
+{
+    return dsn->content.len > 0 && has_good_lines(dsn->content) &&
+           (utf8_is_ascii(dsn->header) ||
+            (dsn_is_utf8(dsn) && dsn_text_is_utf8(dsn->header)));
+}
+
+bool
+dsn_is_8bit(const struct dsn *dsn)
+{
+    return dsn_is_utf8(dsn) ||
+           (dsn_has_content(dsn) && !utf8_is_ascii(dsn->content));
+}
+
+/* --- the whole ----------------------------------------------------------- */
+
+static const char *const subjects[DSN_ACTION_COUNT] = {
+    [DSN_FAILED] = "Your message could not be delivered",
+    [DSN_DELAYED] = "Your message is delayed",
+    [DSN_RELAYED] = "Your message was passed on",
+};
+
 /* A Message-ID that can be repeated in References as it is. */
 static bool
 is_clean_message_id(struct view v)
@@ -361,9 +251,9 @@ add_header(struct buf *out, const struct dsn *dsn, const char *boundary)
     buf_addf(out, "From: Mail Delivery System <MAILER-DAEMON@%.*s>\r\n",
              host_len, host);
     buf_add_text(out, "To: <");
-    add_clean(out, dsn->sender, true);
-    buf_add_text(out, ">\r\nSubject: Your message could not be delivered\r\n");
-    add_date(out, "Date", dsn->now_ms);
+    dsn_add_clean(out, dsn->sender, true);
+    buf_addf(out, ">\r\nSubject: %s\r\n", subjects[dsn_action_first(dsn)]);
+    dsn_add_date(out, "Date", dsn->now_ms);
     buf_addf(out, "Message-ID: <%s.dsn@%.*s>\r\n", msgid_print(dsn->id, id),
              host_len, host);
     if (is_clean_message_id(dsn->message_id))
@@ -375,7 +265,7 @@ add_header(struct buf *out, const struct dsn *dsn, const char *boundary)
                       "Content-Type: multipart/report; "
                       "report-type=delivery-status;\r\n");
     buf_addf(out, "    boundary=\"%s\"\r\n", boundary);
-    if (dsn_is_utf8(dsn))
+    if (dsn_is_8bit(dsn))
         buf_add_text(out, "Content-Transfer-Encoding: 8bit\r\n");
     buf_add_text(out, "\r\nThis is a delivery status notification in MIME "
                       "format.\r\n\r\n");
@@ -392,7 +282,7 @@ add_part(struct buf *out, const char *boundary, const char *type,
     if (good && utf8_is_ascii(body)) {
         buf_add_text(out, "\r\n");
         buf_add_view(out, body);
-    } else if (good && may_8bit && is_utf8(body)) {
+    } else if (good && may_8bit && dsn_text_is_utf8(body)) {
         buf_add_text(out, "Content-Transfer-Encoding: 8bit\r\n\r\n");
         buf_add_view(out, body);
     } else {
@@ -401,6 +291,36 @@ add_part(struct buf *out, const char *boundary, const char *type,
         add_quoted_printable(out, body);
     }
     buf_add_text(out, "\r\n");
+}
+
+/* The original: its header, or all of it as it is, since what is in a message
+ * part may not be encoded (RFC 2046 5.2.1). */
+static void
+add_original(struct buf *out, const struct dsn *dsn, const char *boundary)
+{
+    bool utf8 = dsn_is_utf8(dsn);
+    bool global =
+        utf8 && !utf8_is_ascii(dsn->header) && dsn_text_is_utf8(dsn->header);
+
+    if (!dsn_has_content(dsn)) {
+        add_part(out, boundary,
+                 global ? "message/global-headers" : "text/rfc822-headers",
+                 dsn->header, utf8);
+        return;
+    }
+    buf_addf(out, "--%s\r\nContent-Type: %s\r\n", boundary,
+             global ? "message/global" : "message/rfc822");
+    if (!utf8_is_ascii(dsn->content))
+        buf_add_text(out, "Content-Transfer-Encoding: 8bit\r\n");
+    buf_add_text(out, "\r\n");
+    buf_add_view(out, dsn->content);
+    buf_add_text(out, "\r\n");
+}
+
+static bool
+occurs(struct view text, const char *boundary, size_t len)
+{
+    return text.len > 0 && memmem(text.data, text.len, boundary, len) != NULL;
 }
 
 /* RFC 2046 5.1.1: the boundary must not occur in any part. */
@@ -415,22 +335,20 @@ choose_boundary(const struct dsn *dsn, struct view people, struct view programs,
     msgid_print(dsn->id, id);
     do {
         len = (size_t)snprintf(boundary, 48, "=_%s.%u", id, n++);
-    } while (memmem(people.data, people.len, boundary, len) != NULL ||
-             memmem(programs.data, programs.len, boundary, len) != NULL ||
-             (dsn->header.len > 0 && memmem(dsn->header.data, dsn->header.len,
-                                            boundary, len) != NULL));
+    } while (occurs(people, boundary, len) || occurs(programs, boundary, len) ||
+             occurs(dsn->header, boundary, len) ||
+             occurs(dsn->content, boundary, len));
 }
 
 void
 dsn_write(const struct dsn *dsn, struct buf *out)
 {
     bool utf8 = dsn_is_utf8(dsn);
-    bool global = utf8 && !utf8_is_ascii(dsn->header) && is_utf8(dsn->header);
     struct buf people = {0}, programs = {0};
     char boundary[48];
 
-    add_people(&people, dsn);
-    add_programs(&programs, dsn, utf8);
+    dsn_people_write(&people, dsn);
+    dsn_status_write(&programs, dsn, utf8);
     choose_boundary(dsn, buf_view(&people), buf_view(&programs), boundary);
     add_header(out, dsn, boundary);
     add_part(out, boundary,
@@ -441,9 +359,7 @@ dsn_write(const struct dsn *dsn, struct buf *out)
              utf8 ? "message/global-delivery-status"
                   : "message/delivery-status",
              buf_view(&programs), utf8);
-    add_part(out, boundary,
-             global ? "message/global-headers" : "text/rfc822-headers",
-             dsn->header, utf8);
+    add_original(out, dsn, boundary);
     buf_addf(out, "--%s--\r\n", boundary);
     buf_free(&people);
     buf_free(&programs);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Delivery status notifications: the message that tells a sender what could
- * not be delivered (RFC 3464, 6522; RFC 6533 where addresses are not ASCII).
+ * not be delivered, is delayed, or was passed on (RFC 3461 6, 3464, 6522; RFC
+ * 6533 where addresses are not ASCII).
  * A pure function: ids, times and texts come from the caller.
  *
  * The result is content in the sense of dot.h: lines of at most 998 bytes
- * ending in CRLF. It is 7-bit unless dsn_is_utf8, so it passes any server.
+ * ending in CRLF. It is 7-bit unless dsn_is_8bit, so it passes any server.
  */
 #ifndef SPOOL_DSN_H
 #define SPOOL_DSN_H
@@ -21,14 +22,23 @@
           programs has them all */
 
 enum dsn_cause {
+    /* failed: */
     DSN_REFUSED,    /* the server refused for good */
     DSN_EXPIRED,    /* refused for now, again and again, until hold-for */
     DSN_UNSENDABLE, /* we cannot give it to that server: too large, ... */
+    DSN_GIVEN_UP,   /* the operator sends it back */
+    /* delayed: */
+    DSN_WAITING, /* not delivered yet */
+    /* relayed: */
+    DSN_PASSED_ON, /* delivered to a server that sends no such notices */
 };
 
 struct dsn_recipient {
     struct view address;
+    struct view
+        orcpt; /* ORCPT as the sender gave it (RFC 3461 4.2), or empty */
     enum dsn_cause cause;
+    bool unknown;       /* EXPIRED: it may have arrived all the same */
     uint64_t code;      /* the last reply, 0: there was none */
     struct view reply;  /* its text, with the enhanced status code if any */
     struct view remote; /* the server that said so; empty: none did */
@@ -41,11 +51,13 @@ struct dsn {
     uint64_t id;          /* of the DSN */
     uint64_t original_id;
     struct view message_id; /* the original's header value, may be empty */
+    struct view envid;      /* ENVID as the sender gave it, xtext, or empty */
     int64_t now_ms;
     int64_t arrived_ms; /* of the original */
     const struct dsn_recipient *recipients;
     size_t n_recipients;
-    struct view header; /* the original's header block: dsn_header_of */
+    struct view header;  /* the original's header block: dsn_header_of */
+    struct view content; /* all of the original (RET=FULL), or empty */
 };
 
 /* The header block at the front of content: without the empty line, at most
@@ -55,6 +67,13 @@ struct view dsn_header_of(struct view content);
 /* Must this DSN be sent with SMTPUTF8 and 8BITMIME? Only when the sender's
  * address is not ASCII: then it cannot be addressed otherwise. */
 bool dsn_is_utf8(const struct dsn *dsn);
+
+/* Is the original in it whole? Not where its lines or its header could not
+ * travel in this message. */
+bool dsn_has_content(const struct dsn *dsn);
+
+/* Has it bytes over 127, so that it should be sent with 8BITMIME? */
+bool dsn_is_8bit(const struct dsn *dsn);
 
 /* Appends the whole message. */
 void dsn_write(const struct dsn *dsn, struct buf *out);
