@@ -180,6 +180,7 @@ SRCS_spoold = \
     spoold/store_readers.c \
     spoold/store_apply.c \
     spoold/store_submit.c \
+    spoold/store_outcome.c \
     spoold/store_delivery.c \
     spoold/store_steer.c \
     spoold/store_refs.c \
@@ -220,6 +221,8 @@ SRCS_spoold = \
     spoold/replay_train.c \
     spoold/replay_content.c \
     spoold/replay_outcome.c \
+    spoold/replay_report.c \
+    spoold/replay_delay.c \
     spoold/imap.c \
     spoold/imap_key.c \
     spoold/imap_session.c \
@@ -506,6 +509,7 @@ $(BUILD)/unit/test_control_audit: $(addprefix $(BUILD)/obj/spoold/, \
 $(BUILD)/unit/test_control_audit: LDFLAGS += -Wl,--wrap=db_read_message
 # What applying records takes.
 OBJS_apply = $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
+    store_outcome.o \
     store_delivery.o store_refs.o store_steer.o store_keys.o \
     store_checkpoint.o store_learn.o store_mend.o store_mailbox.o store_mark.o \
     store_own.o store_user.o)
@@ -525,7 +529,8 @@ $(BUILD)/unit/test_replay_content: $(addprefix $(BUILD)/obj/spoold/, \
     replay_content.o reading.o stats.o)
 $(BUILD)/unit/test_replay_budget: $(BUILD)/obj/spoold/replay_budget.o
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \
-    replay_outcome.o replay_sched.o replay_pace.o sealing.o stats.o)
+    replay_outcome.o replay_report.o replay_sched.o replay_pace.o sealing.o \
+    stats.o)
 
 $(BUILD)/obj/tests/unit/test_text.o $(BUILD)/obj/tests/unit/test_table.o: \
     CPPFLAGS += -Ispoolctl

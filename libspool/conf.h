@@ -65,6 +65,8 @@ struct conf_target {
     uint64_t final_timeout_ms; /* the reply to the final dot (RFC 5321: 10m) */
 };
 
+enum conf_return { CONF_RETURN_ALWAYS = 1, CONF_RETURN_NEVER = 2 };
+
 enum conf_recipients { CONF_RECIPIENTS_ANY = 1, CONF_RECIPIENTS_LIST = 2 };
 
 struct conf_domain {
@@ -76,6 +78,7 @@ struct conf_domain {
     uint64_t hold_for_ms;
     uint64_t share;         /* percent of the spool, 0: domain_share */
     uint64_t warn_after_ms; /* 0: no delay notices */
+    uint64_t returns;       /* enum conf_return */
 };
 
 enum conf_resolver {
@@ -114,6 +117,7 @@ struct conf {
     uint64_t memory;       /* content under way in the listener */
     uint64_t domain_share; /* percent of the spool for one domain */
     uint64_t errors;       /* bad commands before a session is ended */
+    uint64_t notices;      /* to senders, a minute */
     uint64_t hops;         /* Received fields before it is a loop */
     uint64_t command_timeout_ms;
     uint64_t data_timeout_ms;

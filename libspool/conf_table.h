@@ -65,7 +65,8 @@ X(DOMAIN, "recipients",              CHOICE,    conf_domain, recipients,        
 X(DOMAIN, "recipient-file",          PATH,      conf_domain, recipient_file,          "",                    "",         "",   "the list of recipients")
 X(DOMAIN, "hold-for",                TIME,      conf_domain, hold_for_ms,             "30d",                 "1s",       "3650d", "how long a message is held while the target can be reached")
 X(DOMAIN, "share",                   NUM,       conf_domain, share,                   "0",                   "0",        "100", "percent of the spool its mail may take; 0: domain-share")
-X(DOMAIN, "warn-after",              TIME,      conf_domain, warn_after_ms,           "0",                   "0",        "0",  "when a sender is told of a delay")
+X(DOMAIN, "warn-after",              TIME,      conf_domain, warn_after_ms,           "0",                   "0",        "365d", "when a sender is told of a delay; 0: not at all")
+X(DOMAIN, "return",                  CHOICE,    conf_domain, returns,                 "always",              "always never", "authenticated", "whether senders are told what became of their mail")
 
 X(LIMIT,  "message-size",            SIZE,      conf,        message_size,            "50M",                 "1K",       "2G", "content of one message")
 X(LIMIT,  "recipients",              NUM,       conf,        recipients,              "1000",                "1",        "10000", "recipients of one message")
@@ -76,6 +77,7 @@ X(LIMIT,  "target-connecting",       NUM,       conf,        target_connecting, 
 X(LIMIT,  "reserve",                 SIZE,      conf,        reserve,                 "1G",                  "1M",       "1T", "free space below which new mail is refused for now")
 X(LIMIT,  "memory",                  SIZE,      conf,        memory,                  "64M",                 "1M",       "64G", "content under way that the listener may hold in memory")
 X(LIMIT,  "domain-share",            NUM,       conf,        domain_share,            "75",                  "1",        "100", "percent of the spool the mail of one domain may take, where there are several")
+X(LIMIT,  "notices",                 NUM,       conf,        notices,                 "300",                 "1",        "60000", "notices to senders that go out in a minute")
 X(LIMIT,  "errors",                  NUM,       conf,        errors,                  "20",                  "1",        "1000", "bad commands before a session is ended")
 X(LIMIT,  "hops",                    NUM,       conf,        hops,                    "100",                 "1",        "1000", "Received fields before a message counts as a loop")
 X(LIMIT,  "command-timeout",         TIME,      conf,        command_timeout_ms,      "5m",                  "100ms",    "1h", "how long a client may take for its next command")

@@ -5,6 +5,8 @@
  * (addresses, replies, the original) is cleaned, encoded or checked on its way
  * in, so none can end a line, a part or the message.
  */
+#include "dsn.h"
+
 #include "dsn_part.h"
 
 #include <stdio.h>

@@ -429,6 +429,7 @@ ledger_balance_add(struct ledger_balance *balance, uint64_t seq,
         break;
     case EVENT_DEFERRED:
     case EVENT_UNKNOWN:
+    case EVENT_WARNED:
     case EVENT_RETRIED:
     case EVENT_DUE:
     case EVENT_HELD:

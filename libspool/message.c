@@ -35,6 +35,7 @@ static const struct record_field message_fields[] = {
     RECORD_NUM_FIELD(25, message, server_port),
     RECORD_NUM_FIELD(26, message, ret),
     RECORD_VIEW_FIELD(27, message, envid),
+    RECORD_NUM_FIELD(28, message, about),
     RECORD_NUM_FIELD(29, message, bucket),
     RECORD_NUM_FIELD(30, message, prefer),
 };
@@ -133,6 +134,9 @@ static const struct record_field delivery_fields[] = {
     RECORD_NUM_FIELD(10, delivery, spent_ms),
     RECORD_NUM_FIELD(11, delivery, notify),
     RECORD_VIEW_FIELD(12, delivery, orcpt),
+    RECORD_VIEW_FIELD(13, delivery, home),
+    RECORD_NUM_FIELD(14, delivery, warned_ms),
+    RECORD_NUM_FIELD(15, delivery, untold),
     RECORD_NUM_FIELD(20, delivery, uid),
     RECORD_NUM_FIELD(21, delivery, moved),
 };
@@ -231,6 +235,12 @@ static const char *const delivery_states[] = {
     [DELIVERY_HELD] = "on-hold",        [DELIVERY_DISCARDED] = "discarded",
     [DELIVERY_UNKNOWN] = "unknown",
 };
+static const char *const untold_texts[] = {
+    [UNTOLD_NULL_SENDER] = "the sender is null",
+    [UNTOLD_NOTIFY] = "the sender asked not to be told",
+    [UNTOLD_POLICY] = "return = never",
+    [UNTOLD_NO_WAY] = "there is no way back to the sender",
+};
 static const char *const target_limits[] = {
     [TARGET_LIMIT_CONNECTIONS] = "connections",
     [TARGET_LIMIT_CONNECTION_RATE] = "connection-rate",
@@ -283,4 +293,10 @@ target_limit_by_name(struct view name)
         if (view_equal(name, view_of(target_limits[k])))
             return k;
     return 0;
+}
+
+const char *
+untold_text(uint64_t untold)
+{
+    return NAME_IN(untold_texts, untold);
 }

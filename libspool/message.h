@@ -63,6 +63,7 @@ struct message {
     /* Where it stands among what is ready (message_flow_key); by the store. */
     uint64_t bucket; /* of its first recipient; 0: none */
     uint64_t prefer; /* the number of the rule that prefers it; 0: none */
+    uint64_t about;  /* a DSN: the id of the message it is about */
 };
 extern const struct record_type message_record;
 /* What a row leaves out because the rest says it: pack before it is encoded,
@@ -95,7 +96,7 @@ enum delivery_state {
     DELIVERY_DELIVERED = 3, /* the target took it (2xx) */
     DELIVERY_RETURNED = 4,  /* refused (5xx); a DSN went to the sender */
     DELIVERY_EXPIRED = 5,   /* hold-for ran out; a DSN went to the sender */
-    DELIVERY_DROPPED = 6,   /* refused, and the sender is null: no DSN */
+    DELIVERY_DROPPED = 6,   /* failed, and nobody was told: untold says why */
     DELIVERY_HELD = 7,      /* the operator holds it: no row elsewhere */
     DELIVERY_DISCARDED = 8, /* the operator ended it, nobody was told */
     /* The target had the whole message and its answer never came: it may have
@@ -119,6 +120,17 @@ delivery_is_open(uint64_t state)
            delivery_waits(state);
 }
 
+/* Why no notice of a failure went to the sender. */
+enum untold {
+    UNTOLD_NULL_SENDER = 1, /* RFC 5321 4.5.5: never a notice of a notice */
+    UNTOLD_NOTIFY = 2,      /* the sender asked not to be told (RFC 3461) */
+    UNTOLD_POLICY = 3,      /* domain { return = never } */
+    UNTOLD_NO_WAY = 4,      /* no target takes notices for the sender */
+    UNTOLD_MAX = UNTOLD_NO_WAY,
+};
+/* "the sender is null", ... for people. */
+const char *untold_text(uint64_t untold);
+
 /* Key: id, n (0.. in the order of RCPT). One recipient. */
 struct delivery {
     struct view recipient; /* forward-path without brackets, as given */
@@ -133,6 +145,9 @@ struct delivery {
     uint64_t spent_ms;   /* of hold-for, before it came here (import) */
     uint64_t notify;     /* enum dsn_notify, or-ed; 0: not given */
     struct view orcpt;   /* "rfc822;xtext" as given (RFC 3461 4.2) */
+    struct view home;    /* its own target, while it is redirected */
+    uint64_t warned_ms;  /* when the sender was told of a delay; 0: not yet */
+    uint64_t untold;     /* enum untold: DROPPED, why nobody was told */
     uint64_t uid;        /* where it stands in a mailbox; 0: in none */
     uint64_t moved;      /* 1: in Delivered, 0: in INBOX */
 };

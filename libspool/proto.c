@@ -103,6 +103,7 @@ static const struct record_field proto_result_fields[] = {
     RECORD_NUM_FIELD(3, proto_result, code),
     RECORD_VIEW_FIELD(4, proto_result, reply),
     RECORD_NUM_FIELD(5, proto_result, next_ms),
+    RECORD_NUM_FIELD(6, proto_result, untold),
 };
 RECORD_TYPE(proto_result);
 
@@ -111,12 +112,16 @@ static const struct record_field proto_outcome_fields[] = {
     RECORD_NEEDED_NUM(2, proto_outcome, when_ms),
     RECORD_LIST_FIELD(3, proto_outcome, results, proto_result_record),
     RECORD_VIEW_FIELD(4, proto_outcome, dsn),
+    RECORD_NUM_FIELD(5, proto_outcome, what),
+    RECORD_VIEW_FIELD(6, proto_outcome, by),
+    RECORD_VIEW_FIELD(7, proto_outcome, reason),
 };
 RECORD_TYPE(proto_outcome);
 
 static const struct record_field proto_recorded_fields[] = {
     RECORD_NEEDED_NUM(1, proto_recorded, id),
     RECORD_NEEDED_NUM(2, proto_recorded, result),
+    RECORD_NUM_FIELD(3, proto_recorded, count),
 };
 RECORD_TYPE(proto_recorded);
 

@@ -124,17 +124,27 @@ struct proto_result {
     uint64_t state; /* enum delivery_state it goes to */
     uint64_t code;  /* the target's reply, 0: the session broke */
     struct view reply;
-    uint64_t next_ms; /* LATER: when to try again */
+    uint64_t next_ms; /* LATER, UNKNOWN: when to try again */
+    uint64_t untold;  /* DROPPED: enum untold */
+};
+enum outcome_what {
+    OUTCOME_SAID = 0,   /* results are what a target said */
+    OUTCOME_WARN = 1,   /* the sender is told that these are delayed */
+    OUTCOME_RETURN = 2, /* the operator sends these back */
 };
 struct proto_outcome {
     uint64_t id;
     uint64_t when_ms;
     struct record_list results; /* struct proto_result */
-    struct view dsn; /* an encoded proto_submit, or empty: same commit */
+    struct view dsn;    /* an encoded proto_submit, or empty: same commit */
+    uint64_t what;      /* enum outcome_what */
+    struct view by;     /* RETURN: the operator */
+    struct view reason; /* in his words */
 };
 struct proto_recorded {
     uint64_t id;
     uint64_t result; /* enum submit_result */
+    uint64_t count;  /* deliveries that were changed */
 };
 struct proto_id {
     uint64_t id;

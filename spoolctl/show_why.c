@@ -188,7 +188,7 @@ static const struct {
     {"returned", "was refused for good; the sender was told"},
     {"expired", "was tried for as long as hold-for says, without success; the "
                 "sender was told"},
-    {"dropped", "was refused for good; there was no sender to tell"},
+    {"dropped", "failed, and nobody was told"},
     {"discarded", "was discarded"},
 };
 

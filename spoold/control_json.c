@@ -64,6 +64,11 @@ json_recipient(const struct db_delivery *row, uint64_t arrived_ms)
                         control_json_time(waits ? delivery->next_ms : 0));
     json_object_set_new(json, "code", json_num(delivery->code));
     json_object_set_new(json, "reply", control_json_text(delivery->reply));
+    json_object_set_new(json, "warned", control_json_time(delivery->warned_ms));
+    json_object_set_new(json, "untold",
+                        delivery->untold != 0
+                            ? json_string(untold_text(delivery->untold))
+                            : json_null());
     return json;
 }
 
@@ -83,6 +88,7 @@ origin_name(const struct message *message)
 static void
 set_facts(json_t *json, const struct message *message)
 {
+    char about[MSGID_TEXT_MAX];
     const struct {
         const char *name;
         struct view text;
@@ -104,6 +110,10 @@ set_facts(json_t *json, const struct message *message)
     json_object_set_new(json, "size", json_num(message->size));
     json_object_set_new(json, "stored", json_num(message->stored));
     json_object_set_new(json, "origin", json_string(origin_name(message)));
+    json_object_set_new(json, "about",
+                        message->about != 0
+                            ? json_string(msgid_print(message->about, about))
+                            : json_null());
     json_object_set_new(json, "finished",
                         control_json_time(message->finished_ms));
 }

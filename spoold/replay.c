@@ -83,6 +83,7 @@ open_store(void)
     if (replay.db == NULL)
         fatal("%s", why.text);
     replay_target_configure(replay.conf);
+    replay_delay_configure(replay.conf);
 }
 
 static void
@@ -99,6 +100,7 @@ replay_on_space(struct peer_message *message)
     replay.store_ready = true;
     replay_job_store_up();
     replay_target_store_up(again);
+    replay_delay_store_up();
 }
 
 /* The store is in another file now. Nothing of the old one is kept between
@@ -248,8 +250,10 @@ replay_reload(const struct conf *conf)
 {
     replay.conf = conf;
     take_files(conf);
-    if (replay.db != NULL)
-        replay_target_configure(conf);
+    if (replay.db == NULL)
+        return;
+    replay_target_configure(conf);
+    replay_delay_configure(conf);
 }
 
 static void

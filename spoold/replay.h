@@ -22,6 +22,7 @@
 
 #include "conf.h"
 #include "db_read.h"
+#include "dsn.h"
 #include "proto.h"
 #include "seal.h"
 #include "replay_budget.h"
@@ -228,6 +229,8 @@ struct replay_try {
     /* replay_outcome.c */
     uint64_t state; /* enum delivery_state it goes to; READY: no change */
     uint64_t next_ms;
+    uint64_t untold; /* enum untold, with DROPPED */
+    bool told;       /* it is in the notice to the sender */
 };
 
 enum replay_job_state {
@@ -245,6 +248,13 @@ struct replay_job_key {
     struct replay_target *target;
 };
 
+/* A notice to a sender, ready for the store. */
+struct replay_notice {
+    struct buf submit;   /* an encoded proto_submit, or empty */
+    uint64_t id;         /* 0: there is none */
+    struct seal_key key; /* how it is sealed; without the key itself */
+};
+
 #define REPLAY_TRIES_MAX                                                       \
     100 /* RFC 5321 4.5.3.1.8: every server takes these                        \
          */
@@ -260,9 +270,7 @@ struct replay_job {
     char *remote; /* the host that was spoken to, for DSN and events */
 
     uint64_t when_ms; /* of the outcome */
-    struct buf dsn;   /* an encoded proto_submit, or empty */
-    uint64_t dsn_id;
-    struct seal_key dsn_key;      /* how it is sealed; without the key itself */
+    struct replay_notice notice;
     struct proto_result *results; /* of the OUTCOME, until it is recorded */
     size_t n_results;
     UT_hash_handle hh;
@@ -411,6 +419,56 @@ int replay_content_piece(uint64_t id, const struct message *message, uint64_t n,
 int replay_content_header(uint64_t id, const struct message *message,
                           struct buf *out, struct why *why);
 
+/* The content as it came in, if it has max bytes at the most; else, or where a
+ * piece cannot be read, its header block. 1: it is whole, 0: only the header
+ * block, as far as its first piece has it, -1: not even that. */
+int replay_content_original(uint64_t id, const struct message *message,
+                            uint64_t max, struct buf *out, struct why *why);
+
+/* --- replay_report.c: notices to senders; knows no connections either ---- */
+
+/* RET=FULL brings the content back up to this size. */
+#define REPLAY_REPORT_CONTENT_MAX (1024 * 1024)
+
+enum replay_report_kind { REPORT_FAILURE, REPORT_DELAY, REPORT_SUCCESS };
+
+/* Why the sender is not told of this recipient (enum untold); 0: he is. */
+uint64_t replay_report_untold(const struct conf *conf,
+                              const struct message *message,
+                              const struct delivery *row,
+                              enum replay_report_kind kind);
+/* Where a notice goes: to the target of the sender's domain when it is ours,
+ * else to the one that takes notices for the recipient's domain. An empty
+ * view: nowhere. */
+struct view replay_report_way_back(const struct conf *conf,
+                                   const struct message *message,
+                                   const struct delivery *row);
+
+struct replay_report {
+    const struct conf *conf;
+    struct msgid_source *ids;
+    uint64_t now_ms;
+    uint64_t id; /* of the message it is about */
+    const struct message *message;
+    const struct dsn_recipient *recipients;
+    size_t n_recipients;
+    struct view target;   /* where it goes */
+    struct view original; /* content, or its header block */
+    bool whole;           /* all of it goes back */
+};
+/* Fills *notice, which was zero or cleared. */
+void replay_report_write(const struct replay_report *report,
+                         struct replay_notice *notice);
+void replay_notice_clear(struct replay_notice *notice);
+
+/* --- replay_delay.c: notices of delay ------------------------------------ */
+
+/* The domains' warn-after, at first and when it is another. */
+void replay_delay_configure(const struct conf *conf);
+void replay_delay_store_up(void);
+/* Some target takes mail again. */
+void replay_delay_target_up(void);
+
 /* --- replay_outcome.c: knows neither connections nor the loop ------------ */
 
 struct replay_rules {
@@ -431,11 +489,12 @@ bool replay_outcome_is_distress(const struct replay_try *attempt);
  * follow. */
 bool replay_outcome_judge(struct replay_job *job,
                           const struct replay_rules *rules);
-/* Writes the DSN into job->dsn. header is the original's header block. Where
- * there is no way back to the sender the deliveries become DROPPED. */
+/* Does the notice bring all of the message back (RFC 3461 4.3)? */
+bool replay_outcome_wants_whole(const struct replay_job *job);
+/* Writes job->notice. original is the content (whole) or its header block. */
 void replay_outcome_return(struct replay_job *job,
                            const struct replay_rules *rules,
-                           struct view header);
+                           struct view original, bool whole);
 /* Fills job->results. */
 void replay_outcome_results(struct replay_job *job);
 /* Events and counters of what was decided; after the store recorded it. */

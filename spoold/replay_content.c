@@ -169,3 +169,21 @@ replay_content_header(uint64_t id, const struct message *message,
     buf_add_view(out, dsn_header_of(buf_view(&plain)));
     return 0;
 }
+
+int
+replay_content_original(uint64_t id, const struct message *message,
+                        uint64_t max, struct buf *out, struct why *why)
+{
+    size_t start = out->len;
+
+    if (message->size > max)
+        return replay_content_header(id, message, out, why);
+    for (uint64_t n = 0; n < message->pieces; n++) {
+        if (read_piece(id, message, n, why) != 0) {
+            out->len = start;
+            return replay_content_header(id, message, out, why);
+        }
+        buf_add_view(out, buf_view(&plain));
+    }
+    return 1;
+}

@@ -6,7 +6,7 @@
  * io.h nor loop.h: all of it is tested without a server.
  *
  *     2xx                      delivered
- *     5xx, or we cannot send   returned (null sender: dropped)
+ *     5xx, or we cannot send   returned; dropped, where nobody may be told
  *     4xx, or session broken   later, with back-off; once hold-for of
  *                              reachable time is over: expired
  *     452 at RCPT while others were delivered: stays ready (too many
@@ -21,36 +21,15 @@
 
 #include <stdlib.h>
 
-#include "addr.h"
-#include "body.h"
 #include "clock.h"
-#include "dsn.h"
+#include "dsn_param.h"
 #include "event.h"
-#include "header.h"
 #include "log.h"
 #include "mem.h"
-#include "msgid.h"
-#include "sealing.h"
 #include "smtp_reply.h"
 #include "stats.h"
 
-/* A DSN stays in memory whatever its size: REPLAY_TRIES_MAX recipients and
- * DSN_HEADER_MAX bound it. */
-#define DSN_INLINE_MAX (8 * 1024 * 1024)
-
-#define NO_WAY_BACK " (nobody could be told: no way back to the sender)"
-
 /* --- verdicts ------------------------------------------------------------ */
-
-static struct view
-domain_of(struct view address)
-{
-    const char *at = memrchr(address.data, '@', address.len);
-
-    if (at == NULL)
-        return (struct view){NULL, 0};
-    return view_skip(address, (size_t)(at - address.data) + 1);
-}
 
 static bool
 is_over(const struct replay_try *attempt, const struct replay_rules *rules)
@@ -153,10 +132,35 @@ has_failed(const struct replay_try *attempt)
            attempt->state == DELIVERY_EXPIRED;
 }
 
+/* Is the sender told, by us? A failure nobody is told of is another state. */
+static void
+judge_notice(const struct replay_job *job, struct replay_try *attempt,
+             const struct replay_rules *rules)
+{
+    const struct message *message = &job->message.message;
+    uint64_t untold;
+
+    attempt->told = false;
+    attempt->untold = 0;
+    if (attempt->state == DELIVERY_DELIVERED) {
+        /* RFC 3461 5.2.2: who offers DSN tells the sender himself. */
+        attempt->told = !attempt->dsn_passed &&
+                        replay_report_untold(rules->conf, message, attempt->row,
+                                             REPORT_SUCCESS) == 0;
+    } else if (has_failed(attempt)) {
+        untold = replay_report_untold(rules->conf, message, attempt->row,
+                                      REPORT_FAILURE);
+        attempt->told = untold == 0;
+        attempt->untold = untold;
+        if (untold != 0)
+            attempt->state = DELIVERY_DROPPED;
+    }
+}
+
 bool
 replay_outcome_judge(struct replay_job *job, const struct replay_rules *rules)
 {
-    bool some_delivered = false, some_failed = false;
+    bool some_delivered = false, some_told = false;
 
     job->when_ms = rules->now_ms;
     for (size_t i = 0; i < job->n_tries; i++)
@@ -165,60 +169,32 @@ replay_outcome_judge(struct replay_job *job, const struct replay_rules *rules)
         struct replay_try *attempt = &job->tries[i];
 
         judge_try(attempt, rules, some_delivered);
-        if (!has_failed(attempt))
-            continue;
-        some_failed = true;
-        if (job->message.message.sender.len == 0)
-            attempt->state = DELIVERY_DROPPED;
+        judge_notice(job, attempt, rules);
+        some_told |= attempt->told;
     }
-    return some_failed && job->message.message.sender.len > 0;
+    return some_told;
 }
 
 /* --- the notice ---------------------------------------------------------- */
 
-/* Where the DSN goes: to the target of the sender's domain when it is ours,
- * else to the one that takes notices for the failed recipient's domain. An
- * empty view: nowhere. */
-static struct view
-way_back(const struct replay_job *job, const struct replay_rules *rules)
+bool
+replay_outcome_wants_whole(const struct replay_job *job)
 {
-    const struct conf *conf = rules->conf;
-    const struct conf_domain *domain =
-        conf_domain_by_name(conf, domain_of(job->message.message.sender));
-    struct view target = {NULL, 0};
+    bool failed = false;
 
-    if (domain != NULL) {
-        target = domain->target;
-    } else {
-        for (size_t i = 0; i < job->n_tries && domain == NULL; i++)
-            if (has_failed(&job->tries[i]))
-                domain = conf_domain_for(conf, job->tries[i].row->recipient,
-                                         job->tries[i].row->target);
-        if (domain != NULL)
-            target = domain->return_target.len > 0 ? domain->return_target
-                                                   : domain->target;
-    }
-    if (target.len == 0 || conf_target_by_name(conf, target) == NULL)
-        return (struct view){NULL, 0};
-    return target;
+    for (size_t i = 0; i < job->n_tries; i++)
+        failed |= has_failed(&job->tries[i]);
+    return failed && job->message.message.ret == DSN_RET_FULL;
 }
 
-static void
-drop_failed(struct replay_job *job)
+static enum dsn_cause
+cause_of(const struct replay_try *attempt)
 {
-    for (size_t i = 0; i < job->n_tries; i++) {
-        struct replay_try *attempt = &job->tries[i];
-        struct buf reply = {0};
-
-        if (!has_failed(attempt))
-            continue;
-        attempt->state = DELIVERY_DROPPED;
-        buf_add_text(&reply, attempt->reply);
-        buf_add_text(&reply, NO_WAY_BACK);
-        free(attempt->reply);
-        attempt->reply = mem_copy(reply.data, reply.len);
-        buf_free(&reply);
-    }
+    if (attempt->state == DELIVERY_DELIVERED)
+        return DSN_PASSED_ON;
+    if (attempt->said == SAID_US)
+        return DSN_UNSENDABLE;
+    return attempt->state == DELIVERY_EXPIRED ? DSN_EXPIRED : DSN_REFUSED;
 }
 
 static size_t
@@ -229,13 +205,13 @@ fill_recipients(const struct replay_job *job, struct dsn_recipient *out)
     for (size_t i = 0; i < job->n_tries; i++) {
         const struct replay_try *attempt = &job->tries[i];
 
-        if (!has_failed(attempt))
+        if (!attempt->told)
             continue;
         out[n++] = (struct dsn_recipient){
             .address = attempt->row->recipient,
-            .cause = attempt->said == SAID_US             ? DSN_UNSENDABLE
-                     : attempt->state == DELIVERY_EXPIRED ? DSN_EXPIRED
-                                                          : DSN_REFUSED,
+            .orcpt = attempt->row->orcpt,
+            .cause = cause_of(attempt),
+            .unknown = attempt->said == SAID_UNKNOWN,
             .code = attempt->code,
             .reply = view_of(attempt->reply),
             .remote = view_of(job->remote),
@@ -245,85 +221,28 @@ fill_recipients(const struct replay_job *job, struct dsn_recipient *out)
     return n;
 }
 
-/* The row of the DSN, encoded. */
-static void
-encode_message(const struct dsn *dsn, struct view text,
-               const struct body_writer *writer, const struct seal_key *key,
-               struct view *data_key, struct buf *out)
-{
-    struct header header;
-    struct message message;
-
-    header_init(&header, dsn->hostname);
-    header_scan(&header, text);
-    message = (struct message){
-        .arrived_ms = (uint64_t)dsn->now_ms,
-        .origin = ORIGIN_DSN,
-        .flags = dsn_is_utf8(dsn) ? MESSAGE_8BIT | MESSAGE_UTF8 : 0,
-        .size = text.len,
-        .subject = {header.subject, header.subject_len},
-        .message_id = {header.message_id, header.message_id_len},
-    };
-    *data_key = sealing_describe(&message, writer, key);
-    record_encode(&message_record, &message, out);
-}
-
-/* The DSN as a SUBMIT, with its content inline. */
-static void
-encode_submit(const struct dsn *dsn, int compression, struct view target,
-              struct seal_key *key, struct buf *out)
-{
-    struct delivery delivery = {
-        .recipient = dsn->sender, .target = target, .state = DELIVERY_READY};
-    struct proto_submit submit = {.id = dsn->id, .deliveries = {&delivery, 1}};
-    struct body_writer *writer = sealing_writer(
-        compression, DSN_INLINE_MAX, dsn->id, (uint64_t)dsn->now_ms, key);
-    struct buf text = {0}, row = {0};
-    struct why why;
-    int fd;
-
-    dsn_write(dsn, &text);
-    if (body_write(writer, buf_view(&text), &why) != 0 ||
-        body_finish(writer, &submit.content, &fd, &submit.content_len, &why) !=
-            0 ||
-        fd >= 0)
-        bug("a notice of %zu bytes was not kept in memory", text.len);
-    encode_message(dsn, buf_view(&text), writer, key, &submit.data_key, &row);
-    submit.message = buf_view(&row);
-    record_encode(&proto_submit_record, &submit, out);
-    body_writer_free(&writer);
-    buf_free(&text);
-    buf_free(&row);
-}
-
 void
 replay_outcome_return(struct replay_job *job, const struct replay_rules *rules,
-                      struct view header)
+                      struct view original, bool whole)
 {
-    const struct message *message = &job->message.message;
     struct dsn_recipient recipients[REPLAY_TRIES_MAX];
-    struct view target = way_back(job, rules);
-    struct dsn dsn;
-
-    if (target.len == 0) {
-        drop_failed(job);
-        return;
-    }
-    job->dsn_id = msgid_next(rules->ids, (int64_t)rules->now_ms);
-    dsn = (struct dsn){
-        .hostname = rules->conf->hostname,
-        .sender = message->sender,
-        .id = job->dsn_id,
-        .original_id = job->key.id,
-        .message_id = message->message_id,
-        .now_ms = (int64_t)rules->now_ms,
-        .arrived_ms = (int64_t)message->arrived_ms,
+    struct replay_report report = {
+        .conf = rules->conf,
+        .ids = rules->ids,
+        .now_ms = rules->now_ms,
+        .id = job->key.id,
+        .message = &job->message.message,
         .recipients = recipients,
         .n_recipients = fill_recipients(job, recipients),
-        .header = header,
+        .original = original,
+        .whole = whole,
     };
-    encode_submit(&dsn, (int)rules->conf->compression, target, &job->dsn_key,
-                  &job->dsn);
+
+    for (size_t i = 0; i < job->n_tries && report.target.len == 0; i++)
+        if (job->tries[i].told)
+            report.target = replay_report_way_back(rules->conf, report.message,
+                                                   job->tries[i].row);
+    replay_report_write(&report, &job->notice);
 }
 
 void
@@ -341,6 +260,7 @@ replay_outcome_results(struct replay_job *job)
             .code = attempt->code,
             .reply = view_of(attempt->reply),
             .next_ms = attempt->next_ms,
+            .untold = attempt->untold,
         };
     }
 }
@@ -381,8 +301,10 @@ tell_try(const struct replay_job *job, const struct replay_try *attempt)
     if (delivery_waits(attempt->state))
         event_text(&event, "next",
                    clock_print_iso((int64_t)attempt->next_ms, next));
-    if (has_failed(attempt))
-        event_id(&event, "dsn", job->dsn_id);
+    if (attempt->untold != 0)
+        event_text(&event, "untold", untold_text(attempt->untold));
+    if (attempt->told)
+        event_id(&event, "dsn", job->notice.id);
     event_end(&event);
     stats_add(told_as[attempt->state].stat, 1);
 }

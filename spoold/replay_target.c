@@ -127,6 +127,8 @@ announce(struct replay_target *target)
     if (sched->state == TARGET_DOWN || target->paused)
         event_text(&event, "reason", sched->reason);
     event_end(&event);
+    if (sched->state == TARGET_UP)
+        replay_delay_target_up();
     target->unkept = !replay_store_is_ready();
     if (target->unkept)
         return;

@@ -85,7 +85,7 @@ job_clear(struct replay_job *job)
     free(job->tries);
     free(job->results);
     free(job->remote);
-    buf_free(&job->dsn);
+    replay_notice_clear(&job->notice);
     db_message_free(&job->message);
     job->tries = NULL;
     job->results = NULL;
@@ -292,7 +292,7 @@ job_record(struct replay_job *job)
         .id = job->key.id,
         .when_ms = job->when_ms,
         .results = {job->results, job->n_results},
-        .dsn = buf_view(&job->dsn),
+        .dsn = buf_view(&job->notice.submit),
     };
 
     job->state = JOB_RECORDING;
@@ -386,8 +386,8 @@ on_recorded(void *arg, struct peer_message *answer)
         answer != NULL && answer->kind == PROTO_RECORDED ? answer->payload
                                                          : NULL;
 
-    if (job->dsn.len > 0)
-        sealing_answered(&job->dsn_key,
+    if (job->notice.submit.len > 0)
+        sealing_answered(&job->notice.key,
                          recorded != NULL && recorded->result == SUBMIT_DONE);
     if (recorded == NULL) {
         record_later(job, false);
@@ -408,14 +408,17 @@ on_recorded(void *arg, struct peer_message *answer)
 static void
 job_return(struct replay_job *job, const struct replay_rules *rules)
 {
-    struct buf header = {0};
+    struct buf original = {0};
     struct why why;
+    int whole = replay_content_original(
+        job->key.id, &job->message.message,
+        replay_outcome_wants_whole(job) ? REPLAY_REPORT_CONTENT_MAX : 0,
+        &original, &why);
 
-    if (replay_content_header(job->key.id, &job->message.message, &header,
-                              &why) != 0)
+    if (whole < 0)
         log_warn("the header for a notice: %s", why.text);
-    replay_outcome_return(job, rules, buf_view(&header));
-    buf_free(&header);
+    replay_outcome_return(job, rules, buf_view(&original), whole == 1);
+    buf_free(&original);
 }
 
 /* Mail that was put off is held until then. */

@@ -29,6 +29,7 @@ static struct {
     struct db *db;
     uint64_t reserve;
     uint64_t keep_ms;
+    uint64_t notice_gap_ms;
     struct proto_space space;
     bool space_known;
     struct loop_timer *space_timer;
@@ -164,10 +165,9 @@ static void
 outcome_done(enum role from, uint64_t call, uint64_t id,
              enum submit_result result, const char *reason, uint64_t count)
 {
-    struct proto_recorded answer = {id, result};
+    struct proto_recorded answer = {id, result, count};
 
     (void)reason;
-    (void)count;
     peer_answer(from, call, PROTO_RECORDED, &answer);
 }
 
@@ -182,6 +182,9 @@ due_wake_for(const struct proto_outcome *outcome)
             store_due_by(results[i].next_ms);
     if (store.keep_ms > 0)
         store_due_by(outcome->when_ms + store.keep_ms);
+    if (outcome->dsn.len > 0)
+        /* It may have to wait for its moment: the table says then. */
+        store_due_by(outcome->when_ms + store.notice_gap_ms);
 }
 
 static void
@@ -191,6 +194,7 @@ store_on_outcome(struct peer_message *message)
     struct store_record record = {.kind = STORE_OUTCOME,
                                   .when_ms = outcome->when_ms,
                                   .keep_ms = store.keep_ms,
+                                  .notice_gap_ms = store.notice_gap_ms,
                                   .payload = message->bytes,
                                   .fd = -1};
 
@@ -215,7 +219,7 @@ static void
 health_done(enum role from, uint64_t call, uint64_t id,
             enum submit_result result, const char *reason, uint64_t count)
 {
-    struct proto_recorded answer = {id, result};
+    struct proto_recorded answer = {id, result, 0};
 
     (void)reason;
     (void)count;
@@ -373,6 +377,7 @@ store_configure(const struct conf *conf)
 {
     store.reserve = conf->reserve;
     store.keep_ms = conf->keep_delivered_ms;
+    store.notice_gap_ms = 60000 / conf->notices;
     store_share_configure(conf);
     store_compact_configure(conf->reserve, conf->compact != 0);
     store_ledger_configure(conf);

@@ -45,6 +45,7 @@ struct store_record {
     uint64_t kind;
     uint64_t when_ms; /* the record's now */
     uint64_t keep_ms; /* OUTCOME: how long finished content is kept */
+    uint64_t notice_gap_ms; /* OUTCOME, NOTICE: between two notices */
     struct view payload;
     struct view content; /* SUBMIT: the body file, where it is not inline */
     /* Not encoded: the body file as a descriptor, -1: none. */
@@ -108,6 +109,7 @@ struct store_apply {
     uint64_t last_ready_id; /* so that a target is announced once a message */
     struct buf last_ready_target;
     uint64_t count;     /* what the last record's answer counts */
+    uint64_t notice_gap_ms; /* of the record */
     struct buf scratch; /* copies of a row under change */
     struct store_key_ref key;
     struct store_count_ref dictionary;
@@ -217,6 +219,11 @@ enum apply_result store_apply_trim(struct store_apply *apply,
 enum apply_result store_apply_mend(struct store_apply *apply,
                                    const struct store_record *record,
                                    const struct proto_mend *mend);
+
+/* store_outcome.c */
+enum apply_result store_apply_outcome(struct store_apply *apply,
+                                      const struct store_record *record,
+                                      const struct proto_outcome *outcome);
 
 /* store_submit.c: the record that brings a message in. */
 enum apply_result store_apply_submit(struct store_apply *apply,

@@ -20,6 +20,7 @@ static const struct record_field store_record_fields[] = {
     RECORD_NUM_FIELD(3, store_record, keep_ms),
     RECORD_NEEDED_VIEW(4, store_record, payload),
     RECORD_VIEW_FIELD(5, store_record, content),
+    RECORD_NUM_FIELD(6, store_record, notice_gap_ms),
 };
 RECORD_TYPE(store_record);
 
@@ -79,166 +80,6 @@ store_apply_announce(struct store_apply *apply, uint64_t id, struct view target,
     buf_reset(&apply->last_ready_target);
     buf_add_view(&apply->last_ready_target, target);
     record_encode(&proto_queued_record, &one, &apply->ready);
-}
-
-/* The event of each state a delivery can go to. */
-static enum event_kind
-event_of(uint64_t state)
-{
-    switch (state) {
-    case DELIVERY_DELIVERED:
-        return EVENT_DELIVERED;
-    case DELIVERY_RETURNED:
-        return EVENT_RETURNED;
-    case DELIVERY_EXPIRED:
-        return EVENT_EXPIRED;
-    case DELIVERY_DROPPED:
-        return EVENT_DROPPED;
-    case DELIVERY_UNKNOWN:
-        return EVENT_UNKNOWN;
-    default:
-        return EVENT_DEFERRED;
-    }
-}
-
-/* --- OUTCOME ------------------------------------------------------------- */
-
-/* The operator took a delivery away while it was under way: what the target
- * did is the truth, what it only put off stays his. */
-static uint64_t
-state_after(const struct delivery *row, const struct proto_result *said)
-{
-    if (row->state == DELIVERY_HELD && delivery_waits(said->state))
-        return DELIVERY_HELD;
-    return said->state;
-}
-
-/* Told twice after the store was away, or decided by the operator meanwhile:
- * all but a delivery that was made in spite of being discarded. */
-static bool
-is_settled(const struct delivery *row, const struct proto_result *said)
-{
-    return !delivery_is_open(row->state) &&
-           !(row->state == DELIVERY_DISCARDED &&
-             said->state == DELIVERY_DELIVERED);
-}
-
-static enum apply_result
-apply_result_of(struct store_apply *apply, struct store_open *open,
-                const struct proto_result *said, uint64_t when_ms,
-                uint64_t *settled)
-{
-    struct view nobody = {0};
-    enum apply_result result = store_open_get(apply, open, said->n);
-    uint64_t state;
-
-    if (result != APPLY_OK)
-        return result == APPLY_REFUSED ? APPLY_OK : result;
-    if (is_settled(&open->row, said)) {
-        ++*settled;
-        return APPLY_OK;
-    }
-    if (open->row.state == DELIVERY_DISCARDED)
-        result = store_open_entry(
-            apply, when_ms, EVENT_AGAIN, open,
-            VIEW("it was under way when it was discarded"), nobody);
-    state = state_after(&open->row, said);
-    if (result == APPLY_OK)
-        result = store_open_leave(apply, open);
-    open->row.state = state;
-    open->row.attempts++;
-    open->row.changed_ms = when_ms;
-    open->row.next_ms = delivery_waits(state) ? said->next_ms : 0;
-    open->row.code = said->code;
-    open->row.reply = said->reply;
-    if (result == APPLY_OK)
-        result = store_open_enter(apply, open);
-    if (result == APPLY_OK)
-        result = store_open_entry(apply, when_ms, event_of(said->state), open,
-                                  open->row.reply, nobody);
-    return result;
-}
-
-static bool
-result_is_legal(const struct proto_result *result)
-{
-    if (delivery_waits(result->state))
-        return result->next_ms != 0;
-    return result->state >= DELIVERY_DELIVERED &&
-           result->state <= DELIVERY_DROPPED;
-}
-
-static bool
-outcome_is_legal(const struct proto_outcome *outcome)
-{
-    const struct proto_result *results = outcome->results.items;
-
-    for (size_t i = 0; i < outcome->results.count; i++)
-        if (!result_is_legal(&results[i]))
-            return false;
-    return outcome->results.count > 0;
-}
-
-/* It was erased while it was under way. What the target said is kept, since
- * somebody may have got the message; no notice tells of it any more. An
- * outcome that is told twice, of a message that was removed when it ended, is
- * noted in the same way. */
-static enum apply_result
-note_late(struct store_apply *apply, const struct proto_outcome *outcome)
-{
-    const struct proto_result *results = outcome->results.items;
-    enum db_result result = DB_OK;
-
-    for (size_t i = 0; i < outcome->results.count && result == DB_OK; i++) {
-        struct ledger_entry entry = {.when_ms = outcome->when_ms,
-                                     .event = EVENT_LATE,
-                                     .id = outcome->id,
-                                     .n = results[i].n + 1,
-                                     .code = results[i].code,
-                                     .text = results[i].reply};
-
-        result = db_add_ledger(apply->txn, &entry);
-    }
-    return store_apply_db(apply, result);
-}
-
-/* Is there a delivery that the sender may be told of? */
-static bool
-tells_sender(const struct proto_outcome *outcome, uint64_t settled)
-{
-    return outcome->dsn.len > 0 && settled < outcome->results.count;
-}
-
-static enum apply_result
-apply_outcome(struct store_apply *apply, const struct store_record *record,
-              const struct proto_outcome *outcome)
-{
-    const struct proto_result *results = outcome->results.items;
-    struct store_open open = {.id = outcome->id};
-    struct message message;
-    enum apply_result result;
-    uint64_t settled = 0;
-
-    if (!outcome_is_legal(outcome)) {
-        why_text(&apply->why, "an outcome that is none");
-        return APPLY_REFUSED;
-    }
-    result = store_open_message(apply, outcome->id, &open, &message);
-    if (result == APPLY_REFUSED)
-        return note_late(apply, outcome);
-    if (result != APPLY_OK)
-        return result;
-    for (size_t i = 0; i < outcome->results.count && result == APPLY_OK; i++)
-        result = apply_result_of(apply, &open, &results[i], outcome->when_ms,
-                                 &settled);
-    if (result == APPLY_OK && message.finished_ms == 0 &&
-        tells_sender(outcome, settled))
-        result = store_apply_submit(apply, outcome->dsn, (struct view){0}, -1);
-    if (result == APPLY_REFUSED || result == APPLY_STALE)
-        result = APPLY_UNDO; /* rows were changed before the DSN was seen */
-    if (result != APPLY_OK)
-        return result;
-    return store_finish(apply, outcome->id, outcome->when_ms, record->keep_ms);
 }
 
 /* --- LATER to READY, and purges ------------------------------------------ */
@@ -324,12 +165,15 @@ retry_message(struct store_apply *apply, uint64_t id, uint64_t when_ms)
     struct store_open open = {.id = id};
     struct message message;
     enum apply_result result = store_open_message(apply, id, &open, &message);
+    bool is_notice = result == APPLY_OK && message.origin == ORIGIN_DSN;
     uint64_t n = 0;
 
     while (result == APPLY_OK &&
            (result = store_open_next(apply, &open, n)) == APPLY_OK) {
         n = open.n + 1;
-        if (!delivery_waits(open.row.state))
+        /* A notice to a sender waits for its moment, not for a next try. */
+        if (!delivery_waits(open.row.state) ||
+            (is_notice && open.row.attempts == 0))
             continue;
         result = make_ready(apply, &open, when_ms, EVENT_RETRIED);
         apply->count += result == APPLY_OK;
@@ -424,6 +268,7 @@ store_apply_record(struct store_apply *apply, const struct store_record *record)
     enum apply_result result = APPLY_REFUSED;
 
     apply->count = 0;
+    apply->notice_gap_ms = record->notice_gap_ms;
     if (record->kind == STORE_SUBMIT)
         return store_apply_submit(apply, record->payload, record->content,
                                   record->fd);
@@ -436,7 +281,7 @@ store_apply_record(struct store_apply *apply, const struct store_record *record)
         return APPLY_REFUSED;
     switch (record->kind) {
     case STORE_OUTCOME:
-        result = apply_outcome(apply, record, &payload.outcome);
+        result = store_apply_outcome(apply, record, &payload.outcome);
         break;
     case STORE_HEALTH:
         result = apply_health(apply, &payload.health);
@@ -458,8 +303,7 @@ store_apply_record(struct store_apply *apply, const struct store_record *record)
         result = store_apply_mend(apply, record, &payload.mend);
         break;
     case STORE_LEARN:
-        result =
-            store_apply_learn(apply, record->when_ms, &payload.dictionary);
+        result = store_apply_learn(apply, record->when_ms, &payload.dictionary);
         break;
     case STORE_REKEY:
         result = store_apply_rekey(apply, &payload.keys);

@@ -17,9 +17,10 @@
 #include "msgid.h"
 #include "store.h"
 
-#define ADDRESS_MAX    1024
-#define DELIVERIES_MAX 20000
-#define CONTENT_MAX    (UINT64_C(4) << 30)
+#define ADDRESS_MAX         1024
+#define NOTICE_AHEAD_MAX_MS (UINT64_C(7) * 86400000)
+#define DELIVERIES_MAX      20000
+#define CONTENT_MAX         (UINT64_C(4) << 30)
 
 /* Where the pieces come from: inline bytes or a descriptor. */
 struct source {
@@ -175,6 +176,27 @@ first_state(const struct delivery *wanted, const struct message *message)
     return delivery;
 }
 
+/* Notices go out one after the other, however many there are at a time: each
+ * has its own moment, and waits for it as any delivery does. */
+static void
+pace_notice(struct store_apply *apply, const struct message *message,
+            struct delivery *delivery)
+{
+    uint64_t at_ms = message->arrived_ms;
+    uint64_t next_ms = apply->totals.notice_ms + apply->notice_gap_ms;
+
+    if (apply->notice_gap_ms == 0)
+        return;
+    /* A clock that was far ahead once must not hold them back for ever. */
+    if (next_ms > at_ms && next_ms - at_ms < NOTICE_AHEAD_MAX_MS)
+        at_ms = next_ms;
+    apply->totals.notice_ms = at_ms;
+    if (at_ms == message->arrived_ms)
+        return;
+    delivery->state = DELIVERY_LATER;
+    delivery->next_ms = at_ms;
+}
+
 /* One row in delivery for each recipient, and one in ready or later. */
 static enum apply_result
 put_deliveries(struct store_apply *apply, const struct proto_submit *submit,
@@ -189,6 +211,8 @@ put_deliveries(struct store_apply *apply, const struct proto_submit *submit,
         struct store_open open = {.id = submit->id, .n = n};
 
         open.row = first_state(&wanted[n], message);
+        if (message->origin == ORIGIN_DSN)
+            pace_notice(apply, message, &open.row);
         if (!view_equal(known, wanted[n].target)) {
             known = wanted[n].target;
             if (db_get_health(apply->txn, known, &health) != DB_OK)

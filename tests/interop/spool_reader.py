@@ -35,11 +35,12 @@ MESSAGE = {1: "arrived_ms", 2: "origin", 3: "flags", 4: "sender", 5: "flow",
            15: "message_id", 16: "finished_ms", 17: "key", 18: "step",
            19: "salt", 20: "dictionary", 21: "block", 22: "purge_ms",
            23: "port", 24: "server", 25: "server_port", 26: "ret",
-           27: "envid",
+           27: "envid", 28: "about",
            29: "bucket", 30: "prefer"}
 DELIVERY = {1: "recipient", 2: "target", 3: "state", 4: "attempts",
             5: "next_ms", 6: "changed_ms", 7: "reach_ms", 8: "code",
-            9: "reply", 10: "spent_ms", 11: "notify", 12: "orcpt"}
+            9: "reply", 10: "spent_ms", 11: "notify", 12: "orcpt",
+            13: "home", 14: "warned_ms", 15: "untold"}
 KEY = {1: "id", 2: "made_ms", 3: "pair", 4: "sealed", 5: "messages"}
 DICTIONARY = {1: "id", 2: "made_ms", 3: "bytes", 4: "messages", 5: "retired"}
 LEDGER = {1: "when_ms", 2: "event", 3: "id", 4: "n", 5: "code", 6: "text",

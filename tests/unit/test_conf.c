@@ -412,8 +412,11 @@ static const struct {
      "c:5: seal: \"maybe\" is not known; use true, false"},
     {REST "store { compression = 10 }",
      "c:5: compression: 10 is out of range 0..9"},
-    {LISTEN TARGET "domain a.b { target = office warn-after = 4h }",
-     "c:4: warn-after: 4h comes with a later version; use 0"},
+    {LISTEN TARGET "domain a.b { target = office warn-after = 366d }",
+     "c:4: warn-after: duration 366d is out of range 0..365d"},
+    {LISTEN TARGET "domain a.b { target = office return = authenticated }",
+     "c:4: return: authenticated comes with a later version; use always, "
+     "never"},
     {LISTEN TARGET "domain a.b { target = office recipients = learned }",
      "c:4: recipients: learned comes with a later version; use any, list"},
     {LISTEN TARGET "domain a.b { target = office recipients = all }",

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "body.h"
+#include "dsn_param.h"
 #include "event.h"
 #include "mem.h"
 #include "msgid.h"
@@ -37,11 +38,15 @@ static struct conf_domain domains[] = {
     {.name = {"plain.example", 13},
      .target = {"office", 6},
      .hold_for_ms = HOLD_MS},
+    {.name = {"quiet.example", 13},
+     .target = {"office", 6},
+     .returns = CONF_RETURN_NEVER,
+     .hold_for_ms = HOLD_MS},
 };
 static const struct conf conf = {
     .hostname = {"mx2.example.com", 15},
     .targets = {targets, 2},
-    .domains = {domains, 3},
+    .domains = {domains, 4},
     .compression = 3,
 };
 static uint64_t seed = 1;
@@ -115,7 +120,7 @@ job_free(struct replay_job *job)
     free(job->tries);
     free(job->results);
     free(job->remote);
-    buf_free(&job->dsn);
+    replay_notice_clear(&job->notice);
     free(job);
 }
 
@@ -289,9 +294,9 @@ open_dsn(const struct replay_job *job, struct proto_submit *submit,
     struct view content, piece;
     struct why why;
 
-    assert_int_equal(
-        record_decode(&proto_submit_record, buf_view(&job->dsn), submit, &why),
-        0);
+    assert_int_equal(record_decode(&proto_submit_record,
+                                   buf_view(&job->notice.submit), submit, &why),
+                     0);
     assert_int_equal(
         record_decode(&message_record, submit->message, message, &why), 0);
     assert_int_equal(submit->content_len, submit->content.len);
@@ -324,12 +329,13 @@ test_one_dsn_for_all(void **state)
     say(job_try(job, "c@example.com", "office"), SAID_REPLY, 451, "4.2.1 No");
     say(job_try(job, "d@example.com", "office"), SAID_US, 552, "5.3.4 Big");
     assert_true(replay_outcome_judge(job, &r));
-    replay_outcome_return(job, &r, VIEW("Subject: original\r\n"));
+    replay_outcome_return(job, &r, VIEW("Subject: original\r\n\r\nbody\r\n"),
+                          false);
     replay_outcome_results(job);
     assert_int_equal(job->n_results, 4);
 
     open_dsn(job, &submit, &message, &text);
-    assert_int_equal(submit.id, job->dsn_id);
+    assert_int_equal(submit.id, job->notice.id);
     assert_int_equal(message.origin, ORIGIN_DSN);
     assert_int_equal(message.sender.len, 0);
     assert_int_equal(message.flags, 0);
@@ -350,6 +356,8 @@ test_one_dsn_for_all(void **state)
     assert_true(has(&text, "rfc822; d@example.com\r\n"
                            "Action: failed\r\nStatus: 5.3.4\r\n"));
     assert_true(has(&text, "Subject: original\r\n"));
+    assert_false(has(&text, "body"));
+    assert_int_equal(message.about, job->key.id);
     record_clear(&proto_submit_record, &submit);
     buf_free(&text);
     job_free(job);
@@ -381,18 +389,18 @@ test_way_back(void **state)
         struct replay_try *attempt = job_try(job, rows[i].recipient, "office");
 
         say(attempt, SAID_REPLY, 550, "5.1.1 No");
-        assert_true(replay_outcome_judge(job, &r));
-        replay_outcome_return(job, &r, VIEW(""));
+        assert_int_equal(replay_outcome_judge(job, &r), rows[i].want != NULL);
         if (rows[i].want == NULL) {
             assert_int_equal(attempt->state, DELIVERY_DROPPED);
-            assert_int_equal(job->dsn.len, 0);
-            assert_non_null(strstr(attempt->reply, "5.1.1 No (nobody"));
+            assert_int_equal(attempt->untold, UNTOLD_NO_WAY);
+            assert_string_equal(attempt->reply, "5.1.1 No");
         } else {
             struct proto_submit submit;
             struct message message;
             struct buf text = {0};
             const struct delivery *delivery;
 
+            replay_outcome_return(job, &r, VIEW(""), false);
             assert_int_equal(attempt->state, DELIVERY_RETURNED);
             open_dsn(job, &submit, &message, &text);
             delivery = submit.deliveries.items;
@@ -402,6 +410,110 @@ test_way_back(void **state)
         }
         job_free(job);
     }
+}
+
+/* RFC 3461 4.1, 5.2: what the sender asked for, and what the domain says. */
+static void
+test_who_is_told(void **state)
+{
+    enum { OK = 250, NO = 550 };
+    static const struct {
+        const char *name;
+        const char *sender;
+        const char *recipient;
+        uint64_t notify;
+        uint64_t code;
+        bool passed;
+        uint64_t want;
+        uint64_t untold;
+        bool told;
+    } rows[] = {
+        {"not asked, failed", "a@x.org", "b@example.com", 0, NO, false,
+         DELIVERY_RETURNED, 0, true},
+        {"not asked, delivered", "a@x.org", "b@example.com", 0, OK, false,
+         DELIVERY_DELIVERED, 0, false},
+        {"never, failed", "a@x.org", "b@example.com", DSN_NOTIFY_NEVER, NO,
+         false, DELIVERY_DROPPED, UNTOLD_NOTIFY, false},
+        {"success, failed", "a@x.org", "b@example.com", DSN_NOTIFY_SUCCESS, NO,
+         false, DELIVERY_DROPPED, UNTOLD_NOTIFY, false},
+        {"delay, failed", "a@x.org", "b@example.com", DSN_NOTIFY_DELAY, NO,
+         false, DELIVERY_DROPPED, UNTOLD_NOTIFY, false},
+        {"failure, failed", "a@x.org", "b@example.com",
+         DSN_NOTIFY_FAILURE | DSN_NOTIFY_DELAY, NO, false, DELIVERY_RETURNED, 0,
+         true},
+        {"success, relayed", "a@x.org", "b@example.com", DSN_NOTIFY_SUCCESS, OK,
+         false, DELIVERY_DELIVERED, 0, true},
+        {"success, the target tells", "a@x.org", "b@example.com",
+         DSN_NOTIFY_SUCCESS, OK, true, DELIVERY_DELIVERED, 0, false},
+        {"failure, delivered", "a@x.org", "b@example.com", DSN_NOTIFY_FAILURE,
+         OK, false, DELIVERY_DELIVERED, 0, false},
+        {"null sender", "", "b@example.com", DSN_NOTIFY_SUCCESS, OK, false,
+         DELIVERY_DELIVERED, 0, false},
+        {"policy, failed", "a@x.org", "b@quiet.example", 0, NO, false,
+         DELIVERY_DROPPED, UNTOLD_POLICY, false},
+        {"policy, relayed", "a@x.org", "b@quiet.example", DSN_NOTIFY_SUCCESS,
+         OK, false, DELIVERY_DELIVERED, 0, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct replay_rules r = rules(0);
+        struct replay_job *job = job_new(rows[i].sender);
+        struct replay_try *attempt = job_try(job, rows[i].recipient, "office");
+
+        ((struct delivery *)(uintptr_t)attempt->row)->notify = rows[i].notify;
+        attempt->dsn_passed = rows[i].passed;
+        say(attempt, SAID_REPLY, rows[i].code, "words");
+        if (replay_outcome_judge(job, &r) != rows[i].told ||
+            attempt->state != rows[i].want || attempt->untold != rows[i].untold)
+            fail_msg("%s: %s, untold %u", rows[i].name,
+                     delivery_state_name(attempt->state),
+                     (unsigned)attempt->untold);
+        job_free(job);
+    }
+}
+
+/* One notice for a failure and a success; the whole message only for a
+ * failure, and only where it was asked for. */
+static void
+test_mixed_and_whole(void **state)
+{
+    struct replay_rules r = rules(0);
+    struct replay_job *job = job_new("ann@example.org");
+    struct proto_submit submit;
+    struct message message;
+    struct buf text = {0};
+    struct delivery *row;
+
+    (void)state;
+    job->message.message.ret = DSN_RET_FULL;
+    job->message.message.envid = VIEW("id+2B1");
+    say(job_try(job, "a@example.com", "office"), SAID_REPLY, 250, "2.6.0 Ok");
+    row = (struct delivery *)(uintptr_t)job->tries[0].row;
+    row->notify = DSN_NOTIFY_SUCCESS;
+    row->orcpt = VIEW("rfc822;list+2Ba@example.net");
+    assert_true(replay_outcome_judge(job, &r));
+    assert_false(replay_outcome_wants_whole(job));
+    say(job_try(job, "b@example.com", "office"), SAID_REPLY, 550, "5.1.1 No");
+    assert_true(replay_outcome_judge(job, &r));
+    assert_true(replay_outcome_wants_whole(job));
+    replay_outcome_return(job, &r, VIEW("S: x\r\n\r\nb\303\266dy\r\n"), true);
+    open_dsn(job, &submit, &message, &text);
+    assert_int_equal(message.flags, MESSAGE_8BIT);
+    assert_true(has(&text, "Original-Envelope-Id: id+1\r\n"));
+    assert_true(has(&text, "Original-Recipient: rfc822; list+a@example.net\r\n"
+                           "Final-Recipient: rfc822; a@example.com\r\n"
+                           "Action: relayed\r\nStatus: 2.6.0\r\n"));
+    assert_true(has(&text, "Final-Recipient: rfc822; b@example.com\r\n"
+                           "Action: failed\r\nStatus: 5.1.1\r\n"));
+    assert_true(has(&text, "Content-Type: message/rfc822\r\n"
+                           "Content-Transfer-Encoding: 8bit\r\n\r\n"
+                           "S: x\r\n\r\nb\303\266dy\r\n"));
+    assert_true(view_equal(message.subject,
+                           VIEW("Your message could not be delivered")));
+    record_clear(&proto_submit_record, &submit);
+    buf_free(&text);
+    job_free(job);
 }
 
 static void
@@ -416,7 +528,7 @@ test_utf8_sender(void **state)
     (void)state;
     say(job_try(job, "a@example.com", "office"), SAID_REPLY, 550, "5.1.1 No");
     assert_true(replay_outcome_judge(job, &r));
-    replay_outcome_return(job, &r, VIEW(""));
+    replay_outcome_return(job, &r, VIEW(""), false);
     open_dsn(job, &submit, &message, &text);
     assert_int_equal(message.flags, MESSAGE_8BIT | MESSAGE_UTF8);
     record_clear(&proto_submit_record, &submit);
@@ -458,7 +570,7 @@ test_events(void **state)
               "age=5\n"
               "dropped id=028T5CY4TQKFF to=b@example.com target=office "
               "host=mail.example.com code=550 reply=\"5.1.1 No\" attempts=1 "
-              "age=5\n");
+              "age=5 untold=\"the sender is null\"\n");
     job_free(job);
 }
 
@@ -472,6 +584,8 @@ main(void)
         cmocka_unit_test(test_too_many_recipients),
         cmocka_unit_test(test_one_dsn_for_all),
         cmocka_unit_test(test_way_back),
+        cmocka_unit_test(test_who_is_told),
+        cmocka_unit_test(test_mixed_and_whole),
         cmocka_unit_test(test_utf8_sender),
         cmocka_unit_test(test_events),
     };
