@@ -49,6 +49,7 @@ X(41, LATE,         "late",             "a target answered for a message that wa
 X(42, UNKNOWN,          "unknown",          "a target had all of a message and did not answer: it may have it, and is asked again later")
 X(43, LIMIT_SET,        "limit-set",        "the operator set a limit of a target's pace, or took it back")
 X(44, LIMIT_ENDED,      "limit-ended",      "the time of a limit the operator had set is over; the configuration holds again")
+X(45, WARNED,           "warned",           "the sender was told that a delivery is delayed")
 X(52, TARGET_PAUSED,    "target-paused",    "the operator or the guard paused a target: nothing begins")
 X(53, PAUSE_ENDED,      "pause-ended",      "a target's pause is over: its time, or the operator resumed it")
 X(60, READER_HANGS,     "reader-hangs",     "a process has been reading the store at one point for a minute: the file grows meanwhile")
