@@ -58,5 +58,4 @@ X(70, IMAP_SESSION,     "imap-session",     "an IMAP connection ended: who it wa
 X(80, USER,             "user",             "the operator added, changed or removed a user")
 X(81, LOGIN,            "login",            "a user signed in")
 X(82, LOGIN_REFUSED,    "login-refused",    "somebody could not sign in")
-X(45, WARNED,           "warned",           "the sender was told that a delivery is delayed")
 /* clang-format on */
