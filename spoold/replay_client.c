@@ -166,6 +166,73 @@ replay_client_ready(struct replay_session *session)
         tell_once(session, "XFORWARD is not offered to this host");
 }
 
+/* --- the client's name --------------------------------------------------- */
+
+/* The transaction a name is being looked up for; at the most one has that. */
+static void
+on_name(void *arg, const char *name, bool temporary)
+{
+    struct replay_session *session = arg;
+    struct transaction *t = session->current.name_state == NAME_ASKED
+                                ? &session->current
+                                : &session->ahead;
+
+    t->name_state = NAME_KNOWN;
+    t->name_unknown = temporary;
+    snprintf(t->name, sizeof(t->name), "%s", name != NULL ? name : "");
+    if (!session->asking)
+        replay_session_resume(session);
+}
+
+static void
+ask_name(struct replay_session *session, struct transaction *t)
+{
+    struct view client = t->job->message.message.client;
+    char text[INET6_ADDRSTRLEN];
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+    bool v4;
+
+    snprintf(text, sizeof(text), "%.*s", (int)client.len, client.data);
+    v4 = inet_pton(AF_INET, text, &in.sin_addr) == 1;
+    if (!v4)
+        inet_pton(AF_INET6, text, &in6.sin6_addr);
+    t->name_state = NAME_ASKED;
+    session->asking = true; /* on_name may come before the return */
+    replay_reverse(v4 ? (struct sockaddr *)&in : (struct sockaddr *)&in6,
+                   on_name, session);
+    session->asking = false;
+}
+
+static void
+add_name(const struct transaction *t, struct xclient_facts *facts)
+{
+    if (t->name_state != NAME_KNOWN)
+        return;
+    facts->name = view_of(t->name);
+    facts->name_unknown = t->name_unknown;
+}
+
+bool
+replay_client_may_say(struct replay_session *session, struct transaction *t)
+{
+    unsigned offered = t->next == STEP_XCLIENT    ? session->offers.xclient
+                       : t->next == STEP_XFORWARD ? session->offers.xforward
+                                                  : 0;
+
+    if ((offered & XCLIENT_NAME) == 0 || !has_client(t->job))
+        return true;
+    if (t->name_state == NAME_UNASKED)
+        ask_name(session, t);
+    return t->name_state == NAME_KNOWN;
+}
+
+void
+replay_client_forget(struct replay_session *session)
+{
+    replay_reverse_forget(session);
+}
+
 /* --- XCLIENT ------------------------------------------------------------- */
 
 void
@@ -176,6 +243,7 @@ replay_client_say_xclient(struct replay_session *session, struct transaction *t)
     char id[MSGID_TEXT_MAX];
     struct xclient_facts facts = facts_of(session, t->job, &end, id);
 
+    add_name(t, &facts);
     buf_reset(&line);
     xclient_print(session->offers.xclient, &facts, &line);
     io_write(session->io, buf_view(&line));
@@ -277,6 +345,7 @@ replay_client_say_xforward(struct replay_session *session,
 
     if (facts.is_local)
         facts.client = (struct view){NULL, 0}; /* it sees that itself */
+    add_name(t, &facts);
     buf_reset(&lines);
     n = xclient_print_forward(session->offers.xforward, &facts, &lines);
     io_write(session->io, buf_view(&lines));

@@ -203,6 +203,7 @@ replay_session_end(struct replay_session *session, enum replay_fault fault,
     if (session->ready)
         stats_add(STAT_TARGET_SESSIONS_NOW, -1);
     replay_route_forget(session->target->route, session);
+    replay_client_forget(session);
     replay_content_free(&session->content);
     io_free(&session->io);
     replay_connect_free(&session->connect);
@@ -268,6 +269,15 @@ on_drained(void *arg)
     if (session->dead)
         return;
     replay_step_content(session);
+    set_timeout(session);
+}
+
+void
+replay_session_resume(struct replay_session *session)
+{
+    if (session->dead)
+        return;
+    replay_step_say(session);
     set_timeout(session);
 }
 

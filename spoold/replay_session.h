@@ -34,6 +34,12 @@ struct expect {
     size_t at; /* STEP_RCPT, and STEP_DOT of LMTP: which try */
 };
 
+enum name_state {
+    NAME_UNASKED,
+    NAME_ASKED, /* replay_client.c goes on with the answer */
+    NAME_KNOWN, /* or known not to be there */
+};
+
 /* What of a job was said and heard on this connection. */
 struct transaction {
     struct replay_job *job; /* NULL: there is none */
@@ -45,6 +51,9 @@ struct transaction {
     bool chunked;      /* by BDAT (RFC 3030) */
     size_t chunks;     /* said so far */
     size_t unanswered; /* replies to come for the content */
+    enum name_state name_state;
+    bool name_unknown; /* for now */
+    char name[254];    /* of the first client; empty: none */
 };
 
 struct replay_session {
@@ -78,8 +87,9 @@ struct replay_session {
     struct buf client; /* whose the session is, by XCLIENT; empty: ours */
     bool client_off;   /* XCLIENT, and XFORWARD, were refused */
     bool forward_off;
-    uint64_t mails;                 /* MAIL was said so often */
-    size_t done;                    /* transactions that ended */
+    bool asking;    /* for a client's name, which may be there at once */
+    uint64_t mails; /* MAIL was said so often */
+    size_t done;    /* transactions that ended */
     struct replay_content *content; /* current's, while it is being sent */
     size_t behind_dot;              /* bytes written after the end mark */
     struct loop_timer *turn;        /* for the next part of long content */
@@ -92,6 +102,9 @@ void replay_session_expect(struct replay_session *session, enum step step,
                            size_t at);
 /* The step whose reply comes next. */
 enum step replay_session_awaits(const struct replay_session *session);
+
+/* Something else than the server was awaited, and is there: goes on. */
+void replay_session_resume(struct replay_session *session);
 
 /* Calls replay_step_content again after others had their turn: the socket may
  * take all there is at once, and then nothing tells us to go on. */
@@ -141,6 +154,11 @@ size_t replay_fit_tries(const struct smtp_offers *offers,
 /* How a transaction begins: STEP_XCLIENT, STEP_XFORWARD or STEP_MAIL. */
 enum step replay_client_step(const struct replay_session *session,
                              const struct replay_job *job);
+/* May the next step of t be said? Not while the first client's name is being
+ * looked up for it; replay_session_resume comes when it is there. */
+bool replay_client_may_say(struct replay_session *session,
+                           struct transaction *t);
+void replay_client_forget(struct replay_session *session);
 /* EHLO was answered: what is wanted and not offered is logged, once. */
 void replay_client_ready(struct replay_session *session);
 void replay_client_say_xclient(struct replay_session *session,

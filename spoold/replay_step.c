@@ -242,6 +242,8 @@ replay_step_say(struct replay_session *session)
             finish(session);
             return;
         }
+        if (!replay_client_may_say(session, t))
+            return;
         if (t->next == STEP_BDAT)
             content_begin(session);
         else
@@ -321,7 +323,8 @@ say_ahead(struct replay_session *session)
     }
     replay_target_event(session->target, REPLAY_AHEAD, session->slot, false,
                         NULL);
-    while (t->next != STEP_NONE && may_pipeline(session, t->next))
+    while (t->next != STEP_NONE && may_pipeline(session, t->next) &&
+           replay_client_may_say(session, t))
         say(session, t, t->next);
     session->behind_dot = io_pending(session->io) - before;
 }

@@ -319,6 +319,9 @@ static void
 set_options(struct ub_ctx *context)
 {
     static const char *const options[][2] = {
+        /* Clients' names inside of private networks are asked for too. */
+        {"unblock-lan-zones:", "yes"},
+        {"local-zone:", "127.in-addr.arpa. transparent"},
         /* The name server of a configuration may be this machine's. */
         {"do-not-query-localhost:", "no"},
         /* Small: what replay asks for is a few thousand names at most. */
