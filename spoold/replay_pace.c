@@ -39,6 +39,7 @@
 #define FASTER       2.0
 #define NEAR         0.95  /* of what hurt: where a cut figure comes back to */
 #define PROBE_STEP   0.005 /* of what hurt, a round */
+#define PROBE_LEAST  0.5   /* messages a second, a round */
 #define FORGET       1.05  /* of what hurt: it does not hurt there any more */
 #define STRIDE_MAX   4     /* steps at once, where all goes well beyond that */
 #define NEARLY       0.8
@@ -285,6 +286,15 @@ window_most(const struct replay_pace *pace)
     return pace->limits.connections > 0 ? (double)pace->limits.connections : 1;
 }
 
+/* A share of what hurt; where that is nearly nothing, so is the harm. */
+static double
+rate_step(const struct pace_control *rate)
+{
+    double step = rate->hurt * PROBE_STEP;
+
+    return step > PROBE_LEAST ? step : PROBE_LEAST;
+}
+
 static void
 grow(struct replay_pace *pace, int64_t now_ms)
 {
@@ -292,7 +302,7 @@ grow(struct replay_pace *pace, int64_t now_ms)
     double before = rate->now + window->now;
 
     control_grow(rate, rate->now < FASTER_FROM ? FAST_GROWTH : FASTER,
-                 rate->hurt * PROBE_STEP, now_ms);
+                 rate_step(rate), now_ms);
     if (rate->now > PACE_FREE_RATE)
         rate->now = PACE_FREE_RATE;
     control_grow(window, 2, 1, now_ms);
@@ -595,14 +605,19 @@ replay_pace_connection_hurt(struct replay_pace *pace, size_t open,
     window->now = (double)(open / 2 > 1 ? open / 2 : 1);
 }
 
+/* One that answered few a second when it went away may have had reasons of
+ * its own: only at the second time around there is the rate the reason. */
 void
 replay_pace_fell(struct replay_pace *pace, int64_t now_ms)
 {
+    struct pace_control *rate = &pace->rate;
     double measured = replay_pace_measured(pace, now_ms) * FELL;
+    bool again = rate->hurt > 0 && measured > rate->hurt * FELL;
 
     if (measured < PACE_SECOND)
         return; /* a target that just went away: the rate is not the reason */
-    if (pace->rate.hurt == 0 || measured < pace->rate.hurt)
-        pace->rate.hurt = measured;
-    pace->rate.pause_ms = HOLD_MAX_MS;
+    if (rate->hurt == 0 || measured < rate->hurt)
+        rate->hurt = measured;
+    rate->pause_ms =
+        again || measured >= PACE_START_RATE ? HOLD_MAX_MS : HOLD_MIN_MS;
 }

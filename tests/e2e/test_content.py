@@ -161,17 +161,18 @@ class ContentTest(SpooldTest):
         self.assertEqual(len(self.spoold.held()), 2)
 
     def test_a_target_that_is_ourselves(self):
-        """A loop by misconfiguration ends, with a DSN or a refusal."""
+        """A loop by misconfiguration never begins: the mail waits, and
+        the reason is told."""
         daemon = self.configured(limit={"hops": 10})
         daemon.targets = {"office": {
             "hosts": ["127.0.0.1:%d" % daemon.port]}}
         daemon.start()
         daemon.send(sender="")
-        daemon.wait_empty()
-        states = [r["state"] for m in daemon.messages("state:any")
-                  for r in m["recipients"]]
-        self.assertEqual(states.count("dropped"), 1)
-        self.assertLessEqual(len(states), 11)
+        wait_for(lambda: "itself" in daemon.log(), "the reason")
+        message, = daemon.messages("state:any")
+        self.assertEqual([r["attempts"] for r in message["recipients"]], [0])
+        text = daemon.ctl("target", "list").out.decode()
+        self.assertIn("no host is left but this server itself", text)
 
     def test_subject_and_message_id_are_listed(self):
         client = self.session()

@@ -164,7 +164,7 @@ class KillTest(SpooldTest):
         daemon.sink.on = {}
         wait_for(lambda: daemon.ctl("--json", "status").code == 0)
         wait_for(lambda: daemon.status()["held"]["messages"] == 0,
-                 "the end of the drain", 60)
+                 "the end of the drain", 300)
 
     def check_end(self, daemon, loads):
         self.check_audit(daemon)

@@ -23,8 +23,8 @@
 
 #include <cmocka.h>
 
-/* Mappings above this are the sanitizers', but for the heap. */
-#define REMAINS_MAP_MAX ((size_t)8 << 20)
+/* Mappings above this are the shadows of the sanitizers, but for the heap. */
+#define REMAINS_MAP_MAX ((size_t)240 << 20)
 #define REMAINS_MAX     ((size_t)512 << 20)
 
 struct remains {
