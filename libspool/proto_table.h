@@ -16,6 +16,8 @@ X(LISTEN,       PARENT,             LISTENER|IMAP|CONTROL, FD_MUST, proto_listen
 X(RECIPIENTS,   PARENT,             LISTENER,             FD_MUST, proto_name,        "the open recipient file of a domain; checked by the parent")
 X(CERTIFICATE,  PARENT,             LISTENER|IMAP,        FD_NONE, proto_certificate, "TLS certificate chain and key, PEM")
 X(SYSTEM_FILE,  PARENT,             REPLAY|AUTH,          FD_MUST, proto_name,        "an open file of the system, by its path: CAs, hosts, name servers, trust anchor")
+X(CONNECT,      REPLAY,             PARENT,               FD_NONE, proto_name,        "connect to this socket of a target, by its path")
+X(CONNECTED,    PARENT,             REPLAY,               FD_MAY,  proto_done,        "the connection, or why not")
 X(STATS,        PARENT,             ANY_ROLE,             FD_MUST, proto_none,        "the shared page of counters")
 X(START,        PARENT,             ANY_ROLE,             FD_NONE, proto_none,        "all is there: begin, or take the new configuration in force")
 X(DRAIN,        PARENT,             ANY_ROLE,             FD_NONE, proto_drain,       "take no new work, finish within the limit, exit")

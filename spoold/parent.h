@@ -31,7 +31,8 @@ int parent_owner_of(const struct conf *conf, struct parent_owner *owner,
 int parent_spool_open(const struct conf *conf, const struct parent_owner *owner,
                       struct why *why);
 
-/* --- parent_socket.c: what the roles listen on --------------------------- */
+/* --- parent_socket.c: what is listened on, and connected to
+ * ----------------------- */
 
 struct parent_socket {
     struct view service;
@@ -51,6 +52,11 @@ int parent_sockets_bind(struct parent_sockets *sockets, const struct conf *conf,
 /* The control socket; any old one is replaced. */
 int parent_control_bind(const struct conf *conf,
                         const struct parent_owner *owner, struct why *why);
+
+/* Connects to a unix socket that a target names as a host; nothing else is
+ * reached this way. Returns the descriptor, or -1 and a reason. */
+int parent_socket_connect(const struct conf *conf, struct view path,
+                          struct why *why);
 
 /* --- parent_roles.c: the processes --------------------------------------- */
 
@@ -111,7 +117,8 @@ int parent_lists_load(struct parent_lists **lists, const struct conf *conf,
 int parent_list_fd(const struct parent_lists *lists, struct view domain);
 void parent_lists_free(struct parent_lists **lists);
 
-/* --- parent_file.c: files of the system for replay, auth ------------------------ */
+/* --- parent_file.c: files of the system for replay, auth
+ * ------------------------ */
 
 struct parent_files;
 /* Opens those the configuration asks for, in place of those opened before,

@@ -54,8 +54,8 @@ struct child {
 
 /* The order of an orderly stop: no new mail, deliveries under way finish,
  * then the operator's door, and the store when nobody writes any more. */
-static const enum role stop_order[] = {ROLE_LISTENER, ROLE_IMAP, ROLE_AUTH,
-                                       ROLE_REPLAY, ROLE_CONTROL, ROLE_STORE};
+static const enum role stop_order[] = {ROLE_LISTENER, ROLE_IMAP,    ROLE_AUTH,
+                                       ROLE_REPLAY,   ROLE_CONTROL, ROLE_STORE};
 #define STOP_STEPS (sizeof(stop_order) / sizeof(stop_order[0]))
 
 static struct {
@@ -539,12 +539,31 @@ on_sign(struct peer_message *message)
     peer_reply(message, PROTO_SIGNED, &answer);
 }
 
+/* --- connections by path ---------------------------------------------------
+ */
+
+static void
+on_connect(struct peer_message *message)
+{
+    const struct proto_name *path = message->payload;
+    struct proto_done done = {0};
+    struct why why;
+    int fd = parent_socket_connect(roles.gifts->conf, path->name, &why);
+
+    if (fd >= 0)
+        done.done = 1;
+    else
+        done.text = view_of(why.text);
+    peer_reply_fd(message, PROTO_CONNECTED, &done, fd);
+}
+
 /* --- setting up ---------------------------------------------------------- */
 
 static const struct peer_handler handlers[] = {
     {PROTO_READY, on_ready},       {PROTO_REPORT, on_report},
     {PROTO_WATCH, role_on_watch},  {PROTO_ROTATE, on_rotate},
     {PROTO_RESEALED, on_resealed}, {PROTO_SIGN, on_sign},
+    {PROTO_CONNECT, on_connect},
 };
 
 void

@@ -3,6 +3,10 @@
  * The sockets the roles listen on, bound here because ports under 1024 need
  * root. They stay open over the restart of a role, so that clients wait in
  * the backlog instead of being refused.
+ *
+ * And those replay connects to by path: its root directory has no paths, and
+ * its user may not be one who may connect. Only what the configuration names
+ * is connected to, whatever replay says.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -209,4 +213,46 @@ parent_control_bind(const struct conf *conf, const struct parent_owner *owner,
         return -1;
     }
     return fd;
+}
+
+/* --- what is connected to ------------------------------------------------- */
+
+static bool
+is_target_host(const struct conf *conf, struct view path)
+{
+    const struct conf_target *targets = conf->targets.items;
+
+    for (size_t i = 0; i < conf->targets.count; i++) {
+        const struct conf_text *hosts = targets[i].hosts.items;
+        struct conf_host host;
+
+        for (size_t k = 0; k < targets[i].hosts.count; k++)
+            if (conf_host_parse(hosts[k].text, &host, NULL) == 0 &&
+                host.kind == CONF_HOST_PATH && view_equal(host.host, path))
+                return true;
+    }
+    return false;
+}
+
+/* One of this system is connected at once or not at all: EAGAIN says that its
+ * backlog is full. */
+int
+parent_socket_connect(const struct conf *conf, struct view path,
+                      struct why *why)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd;
+
+    if (path.len >= sizeof(to.sun_path) || !is_target_host(conf, path))
+        return why_text(why, "no target has this socket any more");
+    memcpy(to.sun_path, path.data, path.len);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
+        return fd;
+    why_text(why, "%s",
+             errno == EAGAIN ? "it takes no more connections now"
+                             : strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }

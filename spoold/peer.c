@@ -214,6 +214,16 @@ peer_reply(const struct peer_message *to, unsigned kind, const void *object)
     peer_answer(to->from, to->call, kind, object);
 }
 
+void
+peer_reply_fd(const struct peer_message *to, unsigned kind, const void *object,
+              int fd)
+{
+    if (peers.channels[to->from].fd >= 0)
+        channel_put(&peers.channels[to->from], kind, to->call, object, fd);
+    else if (fd >= 0)
+        close(fd);
+}
+
 /* --- input --------------------------------------------------------------- */
 
 /* 0, or -1 when the frame breaks the rules. */

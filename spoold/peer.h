@@ -58,6 +58,9 @@ void peer_forget(const void *arg);
 
 void peer_reply(const struct peer_message *to, unsigned kind,
                 const void *payload);
+/* fd (-1: none) is passed and closed here. */
+void peer_reply_fd(const struct peer_message *to, unsigned kind,
+                   const void *payload, int fd);
 /* The same for an answer given later: the caller kept from and call. */
 void peer_answer(enum role to, uint64_t call, unsigned kind,
                  const void *payload);

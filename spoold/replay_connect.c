@@ -10,12 +10,15 @@
  */
 #include "replay.h"
 
+#include <sys/un.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "io.h"
 #include "loop.h"
 #include "mem.h"
+#include "peer.h"
 
 #define BESIDE_MS 250 /* RFC 8305 5 */
 #define RACERS    4   /* at a time */
@@ -50,6 +53,7 @@ static void go_on(struct replay_connect *connect);
 static void
 entry_stop(struct entry *entry, enum entry_state state)
 {
+    peer_forget(entry);
     io_free(&entry->io);
     entry->state = state;
 }
@@ -83,21 +87,27 @@ on_connected(void *arg)
 }
 
 static void
-on_end(void *arg, enum io_end end)
+entry_failed(struct entry *entry, const char *why)
 {
-    struct entry *entry = arg;
     struct replay_connect *connect = entry->connect;
     char reason[256];
 
-    snprintf(reason, sizeof(reason), "%s, while connecting",
-             end == IO_TIMEOUT ? "timeout"
-             : end == IO_EOF   ? "the connection was closed"
-                               : io_reason(entry->io));
+    snprintf(reason, sizeof(reason), "%s, while connecting", why);
     entry_stop(entry, ENTRY_FAILED);
     replay_route_report(connect->target->route, &entry->address, false);
     connect->fn(connect->arg, NULL, &entry->address, reason);
     if (connect->running)
         go_on(connect);
+}
+
+static void
+on_end(void *arg, enum io_end end)
+{
+    struct entry *entry = arg;
+
+    entry_failed(entry, end == IO_TIMEOUT ? "timeout"
+                        : end == IO_EOF   ? "the connection was closed"
+                                          : io_reason(entry->io));
 }
 
 /* Before it is there nothing comes in. */
@@ -114,9 +124,44 @@ static const struct io_handlers handlers = {
 };
 
 static void
+on_socket(void *arg, struct peer_message *answer)
+{
+    struct entry *entry = arg;
+    const struct proto_done *done = answer != NULL ? answer->payload : NULL;
+    char reason[200] = "the parent is gone";
+
+    if (done != NULL && answer->fd >= 0) {
+        entry->io = io_new(answer->fd, &handlers, entry);
+        answer->fd = -1;
+        on_connected(entry);
+        return;
+    }
+    if (done != NULL)
+        snprintf(reason, sizeof(reason), "%.*s", (int)done->text.len,
+                 done->text.data);
+    entry_failed(entry, reason);
+}
+
+/* A socket of this system has no path from our root directory: the parent
+ * connects, which is at once or not at all. */
+static void
+entry_ask_parent(struct entry *entry)
+{
+    const struct sockaddr_un *to =
+        (const struct sockaddr_un *)&entry->address.to;
+    struct proto_name path = {view_of(to->sun_path)};
+
+    peer_call(ROLE_PARENT, PROTO_CONNECT, &path, -1, on_socket, entry);
+}
+
+static void
 entry_start(struct entry *entry)
 {
     entry->state = ENTRY_RACES;
+    if (entry->address.to.ss_family == AF_UNIX) {
+        entry_ask_parent(entry);
+        return;
+    }
     entry->io = io_connect((const struct sockaddr *)&entry->address.to,
                            entry->address.to_len, &handlers, entry);
     io_set_timeout(entry->io, entry->connect->target->connect_timeout_ms);

@@ -491,8 +491,9 @@ class Session(threading.Thread):
 
 
 class Sink:
-    """A target on one port of the loopback. Made stopped: the port is taken
-    but connections are refused until start()."""
+    """A target on one port of the loopback, or on the unix socket that host
+    is the path of. Made stopped: the port is taken but connections are refused
+    until start()."""
 
     EXTENSIONS = ["PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8",
                   "ENHANCEDSTATUSCODES"]
@@ -531,6 +532,13 @@ class Sink:
         self.tls = context
 
     def bind(self, port):
+        if self.host.startswith("/"):
+            if os.path.exists(self.host):
+                os.unlink(self.host)
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(self.host)
+            self.port = 0
+            return
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         self.listener = socket.socket(family)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -551,7 +559,8 @@ class Sink:
             if not select.select([listener], [], [], 0.05)[0]:
                 continue
             sock, _ = listener.accept()
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             session = Session(self, sock, len(self.sessions))
             self.sessions.append(session)
             session.start()

@@ -3,11 +3,14 @@
 """LMTP (RFC 2033) towards a target: each recipient has its own end."""
 
 import os
+import re
+import shutil
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from sink import CLOSE, Last, by_address, nth  # noqa: E402
+from sink import Last, Sink, by_address, nth  # noqa: E402
 from spoold_test import (SpooldTest, below_received, main,  # noqa: E402
                          message, wait_for)
 
@@ -116,6 +119,55 @@ class LmtpTest(SpooldTest):
         daemon.sink.start()
         daemon.wait_empty()
         self.assertIn("reason=\"500 5.5.1 what?\"", daemon.log())
+
+    def on_socket(self, protocol):
+        """A daemon whose target is a socket of this system that is root's,
+        and the sink there, stopped."""
+        directory = tempfile.mkdtemp(prefix="spoold-")
+        self.addCleanup(shutil.rmtree, directory)
+        sink = Sink(host=directory + "/socket")
+        os.chmod(sink.host, 0o600)
+        self.sinks.append(sink)
+        daemon = self.configured(sink=sink, target={
+            "hosts": [sink.host], "protocol": protocol,
+            "tls": "opportunistic", "client": "xclient"})
+        daemon.sink.lmtp = protocol == "lmtp"
+        return daemon.start()
+
+    def test_unix_socket(self):
+        content = message(".\r\n..\r\n")
+        for protocol in ("lmtp", "smtp"):
+            daemon = self.on_socket(protocol)
+            message_id = daemon.send(recipients=ABC, content=content)
+            wait_for(lambda: "refused" in daemon.target()["reason"].lower(),
+                     "the reason of %r" % daemon.target())
+            self.assertRegex(daemon.ctl("why", message_id).text,
+                             re.escape(daemon.sink.host) + ".*refused")
+            daemon.sink.start()
+            daemon.wait_empty()
+            transaction, = daemon.sink.delivered
+            self.assertEqual(transaction.recipients, ABC)
+            self.assertEqual(below_received(transaction.content), content)
+
+    def test_unix_socket_comes_and_goes(self):
+        daemon = self.on_socket("lmtp")
+        os.rename(daemon.sink.host, daemon.sink.host + ".away")
+        daemon.send()
+        wait_for(lambda: "No such file" in daemon.target()["reason"],
+                 "the reason")
+        os.rename(daemon.sink.host + ".away", daemon.sink.host)
+        daemon.sink.start()
+        daemon.wait_empty()
+        daemon.sink.stop()
+        daemon.targets["office"]["hosts"] = [daemon.sink.host + ".other"]
+        os.rename(daemon.sink.host, daemon.sink.host + ".other")
+        daemon.sink.host += ".other"
+        daemon.sink.stop()
+        daemon.reload()
+        daemon.send()
+        daemon.sink.start()
+        daemon.wait_empty()
+        self.assertEqual(len(daemon.sink.delivered), 2)
 
     def test_reload_to_smtp(self):
         daemon = self.daemon()
