@@ -229,6 +229,7 @@ SRCS_spoold = \
     spoold/imap_run.c \
     spoold/imap_login.c \
     spoold/imap_name.c \
+    spoold/imap_user.c \
     spoold/imap_view.c \
     spoold/imap_list.c \
     spoold/imap_select.c \
@@ -254,6 +255,8 @@ SRCS_spoold = \
     spoold/control_retry.c \
     spoold/control_target.c \
     spoold/control_pause.c \
+    spoold/control_user.c \
+    spoold/control_user_import.c \
     spoold/control_key.c \
     spoold/control_dictionary.c \
     spoold/control_check.c \
@@ -287,6 +290,9 @@ SRCS_spoolctl = \
     spoolctl/show_trace.c \
     spoolctl/show_why.c \
     spoolctl/show_steer.c \
+    spoolctl/show_user.c \
+    spoolctl/user_import.c \
+    spoolctl/secret.c \
     spoolctl/show_target.c \
     spoolctl/show_compact.c \
     spoolctl/show_backup.c \

@@ -17,4 +17,6 @@ X(OFFLINE,    "--offline",    false)
 X(FORCE,      "--force",      false)
 X(LOCK,       "--lock",       false)
 X(FOR,        "--for",        true)
+X(NO_PASSWORD, "--no-password", false)
+X(DOMAIN,     "--domain",     true)
 /* clang-format on */

@@ -96,6 +96,43 @@ X(TARGET_SET, CONTROL(target_set), "target set", "[--for TIME] NAME KEY=VALUE ..
   "byte-rate (a second), as in spoold.conf; KEY=default takes back what was set.\n"
   "--for TIME (30m, 2h, 1d) ends it by itself; without it, it stays over\n"
   "restarts until it is taken back.\n")
+X(USER_ADD, CONTROL(user_add), "user add", "[--no-password] NAME [ADDRESS ...]", 1, 1001, CTL_ONE,
+  "let somebody read held mail by IMAP",
+  "NAME is what he signs in with. He reads the held mail for each ADDRESS; without\n"
+  "one, for NAME, which is an address then. In the local part \"*\" stands for\n"
+  "anything: *@example.com, sales-*@example.com. Quote it for the shell. The\n"
+  "password is asked for, or is the first line of standard input. With\n"
+  "--no-password there is none: he signs in with an access code (\"spoolctl user\n"
+  "invite\"), or by the primary (auth-upstream).\n")
+X(USER_PASSWD, CONTROL(user_passwd), "user passwd", "NAME", 1, 1, CTL_ONE,
+  "give a user another password",
+  "It is asked for, or is the first line of standard input. His sessions end;\n"
+  "access codes, and what was learned from the primary, are worth nothing.\n")
+X(USER_ADDRESSES, CONTROL(user_addresses), "user addresses", "NAME ADDRESS ...", 2, 1001, CTL_ONE,
+  "set whose mail a user reads",
+  "In place of what he reads now. ADDRESS is as for \"spoolctl user add\". His\n"
+  "sessions end.\n")
+X(USER_INVITE, CONTROL(user_invite), "user invite", "[--for TIME] NAME", 1, 1, CTL_ONE,
+  "make an access code for a user, good for one sign-in",
+  "It is shown this once. The user types it in place of his password; dashes,\n"
+  "blanks and capitals do not count. It is used up by the first sign-in, or its\n"
+  "time is over: --for TIME (1h, 3d; a day without it). While the session it\n"
+  "opened is there, the same address may open more with it, as programs do.\n")
+X(USER_LIST, CONTROL(user_list), "user list", "[PATTERN]", 0, 1, CTL_MANY,
+  "the users: what they read, how they sign in",
+  "")
+X(USER_REMOVE, CONTROL(user_remove), "user remove", "NAME", 1, 1, CTL_ONE,
+  "remove a user; the mail stays",
+  "His sessions end at once. His flags, what is in his Drafts, Sent and Trash,\n"
+  "and what he hid go with him; the held mail is not touched.\n")
+X(USER_IMPORT, CONTROL(user_import), "user import", "[--dry-run] [--domain DOMAIN] FILE", 1, 1, CTL_MANY,
+  "take users and hashes from a Dovecot or shadow file",
+  "A line a user, NAME:HASH and more, as in Dovecot's passwd-file and in\n"
+  "/etc/shadow; \"-\" is the standard input. Users who are new read the address\n"
+  "NAME, or NAME@DOMAIN where it has no \"@\"; without --domain that is the one\n"
+  "domain of the configuration. Those who are there get the password and keep\n"
+  "their addresses. If any line is wrong, nothing is changed. Locked accounts are\n"
+  "passed over. --dry-run only says what would be done.\n")
 X(WHY, CONTROL(why), "why", "ID", 1, 1, CTL_ONE,
   "why a message is still here, or what became of it",
   "In sentences; show has the facts, trace the history.\n")

@@ -329,6 +329,23 @@ import_digest(const struct digest *digest, struct view text,
     return 0;
 }
 
+/* Is all of a crypt(3) hash there? One that lost its end fits no password. */
+static bool
+is_whole(struct view hash)
+{
+    static const struct {
+        const char *start;
+        size_t len; /* behind the last "$" */
+    } kinds[] = {
+        {"$6$", 86}, {"$5$", 43}, {"$y$", 43}, {"$1$", 22}, {"$2", 53}};
+    const char *last = hash.len > 0 ? memrchr(hash.data, '$', hash.len) : NULL;
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (starts_with(hash, kinds[i].start))
+            return hash.len - (size_t)(last - hash.data) - 1 == kinds[i].len;
+    return true;
+}
+
 int
 password_import(struct view text, char out[PASSWORD_HASH_MAX], struct why *why)
 {
@@ -356,6 +373,8 @@ password_import(struct view text, char out[PASSWORD_HASH_MAX], struct why *why)
         return why_text(why, "an Argon2 hash of %zu bytes", text.len);
     if (!is_bearable(text))
         return why_text(why, "verifying this hash would take too long");
+    if (!is_whole(text))
+        return why_text(why, "a hash of which a part is missing");
     memcpy(out, text.data, text.len);
     out[text.len] = '\0';
     return 0;
@@ -386,6 +405,31 @@ password_line_parse(struct view line, struct password_line *out,
         out->hash.data[0] == '*' || view_equal(out->hash, VIEW("x")))
         return 0;
     return 1;
+}
+
+const char *
+password_kind(struct view hash)
+{
+    static const struct {
+        const char *start;
+        const char *kind;
+    } kinds[] = {
+        {"$argon2id$", "argon2id"}, {"$argon2i$", "argon2i"},
+        {"$6$", "sha512-crypt"},    {"$5$", "sha256-crypt"},
+        {"$y$", "yescrypt"},        {"$2", "bcrypt"},
+        {"$1$", "md5-crypt"},       {"{SHA}", "sha1"},
+        {"{SHA256}", "sha256"},     {"{SHA512}", "sha512"},
+        {"{SSHA}", "ssha"},         {"{SSHA256}", "ssha256"},
+        {"{SSHA512}", "ssha512"},
+    };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        size_t len = strlen(kinds[i].start);
+
+        if (hash.len > len && strncasecmp(hash.data, kinds[i].start, len) == 0)
+            return kinds[i].kind;
+    }
+    return "unknown";
 }
 
 /* --- access codes -----------------------------------------------------------

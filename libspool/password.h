@@ -57,6 +57,10 @@ int password_code_hash(struct view text, char hash[PASSWORD_CODE_HASH]);
 void password_token(struct view name, struct view password,
                     char token[PASSWORD_TOKEN]);
 
+/* "argon2id", "sha512-crypt", "ssha256": what a hash that is kept was made
+ * with. */
+const char *password_kind(struct view hash);
+
 void password_wipe(void *bytes, size_t len);
 
 #endif

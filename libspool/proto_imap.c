@@ -8,6 +8,7 @@ static const struct record_field proto_login_fields[] = {
     RECORD_VIEW_FIELD(1, proto_login, name),
     RECORD_VIEW_FIELD(2, proto_login, password),
     RECORD_VIEW_FIELD(3, proto_login, client),
+    RECORD_NUM_FIELD(4, proto_login, beside),
 };
 RECORD_TYPE(proto_login);
 
@@ -17,6 +18,7 @@ static const struct record_field proto_login_result_fields[] = {
     RECORD_VIEW_FIELD(3, proto_login_result, name),
     RECORD_LIST_FIELD(4, proto_login_result, patterns, account_text_record),
     RECORD_VIEW_FIELD(5, proto_login_result, text),
+    RECORD_NUM_FIELD(6, proto_login_result, version),
 };
 RECORD_TYPE(proto_login_result);
 
@@ -103,6 +105,6 @@ static const struct record_field proto_user_fields[] = {
     RECORD_NEEDED_NUM(1, proto_user, what),
     RECORD_NEEDED_NUM(2, proto_user, when_ms),
     RECORD_VIEW_FIELD(3, proto_user, by),
-    RECORD_NEEDED_VIEW(4, proto_user, account),
+    RECORD_LIST_FIELD(4, proto_user, accounts, account_text_record),
 };
 RECORD_TYPE(proto_user);

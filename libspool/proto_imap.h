@@ -14,6 +14,7 @@ struct proto_login {
     struct view name;
     struct view password;
     struct view client; /* "192.0.2.1", for slowing guesses and the log */
+    uint64_t beside;    /* 1: this name has a session open from this client */
 };
 enum login_result {
     LOGIN_OK = 1,
@@ -24,6 +25,7 @@ enum login_result {
 struct proto_login_result {
     uint64_t result;             /* enum login_result */
     uint64_t user;               /* account.number */
+    uint64_t version;            /* account.version it was right for */
     struct view name;            /* account.name */
     struct record_list patterns; /* account_text: account_reads() */
     struct view text;            /* a sentence for the user when it failed */
@@ -97,6 +99,7 @@ enum news_what {
     NEWS_CAME = 1,
     NEWS_GONE = 2,
     NEWS_MARKED = 3, /* a user's mark is another: read it */
+    NEWS_USER = 4,   /* a user's account was changed or removed: read it */
 };
 /* NEWS, store -> imap, after the commit; the next comes after NEWS_SEEN. What
  * is of an address has it in address; what is one user's, his number in user:
@@ -136,14 +139,18 @@ enum user_change_what {
     USER_PATTERNS = 3, /* other patterns */
     USER_INVITE = 4,   /* one more access code */
     USER_REMOVE = 5,   /* with the user's marks and own messages */
-    USER_IMPORT = 6,   /* ADD, or PASSWORD and PATTERNS where there is one */
+    USER_IMPORT = 6,   /* ADD, or PASSWORD where there is one of that name */
 };
-/* USER, control -> store; USER_CHANGED answers. */
+/* USER, control -> store, in one transaction; USER_CHANGED answers. */
+#define USER_IMPORT_MAX       10000 /* accounts at once */
+#define USER_IMPORT_BYTES_MAX (8 * 1024 * 1024)
 struct proto_user {
     uint64_t what; /* enum user_change_what */
     uint64_t when_ms;
-    struct view by;      /* the operator */
-    struct view account; /* an encoded struct account */
+    struct view by; /* the operator */
+    /* account_text, each an encoded struct account; only USER_IMPORT takes
+     * more than one. */
+    struct record_list accounts;
 };
 
 extern const struct record_type proto_login_record, proto_login_result_record,

@@ -258,7 +258,7 @@ show_all(struct talk *talk, const struct request *request)
 }
 
 static int
-ask_at(const char *path, const struct request *request)
+ask_at(const char *path, const struct request *request, json_t *extra)
 {
     struct why why;
     struct talk *talk = talk_open(path, &why);
@@ -268,7 +268,7 @@ ask_at(const char *path, const struct request *request)
         complain("%s", why.text);
         return CTL_EXIT_AWAY;
     }
-    if (talk_send(talk, request, &why) != 0)
+    if (talk_send(talk, request, extra, &why) != 0)
         complain("%s", why.text);
     else if ((status = begin_file(request)) == CTL_EXIT_DONE)
         status = show_all(talk, request);
@@ -279,11 +279,20 @@ ask_at(const char *path, const struct request *request)
 static int
 ask_daemon(const struct request *request)
 {
+    const struct show *show = shows[request->command];
+    json_t *extra = json_object();
+    struct why why;
     char *path;
     int status = find_socket(request, &path);
 
+    if (status == CTL_EXIT_DONE && show->ask != NULL &&
+        show->ask(request, extra, &why) != 0) {
+        complain("%s", why.text);
+        status = CTL_EXIT_REFUSED;
+    }
     if (status == CTL_EXIT_DONE)
-        status = ask_at(path, request);
+        status = ask_at(path, request, extra);
+    json_decref(extra);
     free(path);
     return status;
 }

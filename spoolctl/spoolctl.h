@@ -12,6 +12,7 @@
 #include "buf.h"
 #include "clock.h"
 #include "ctl.h"
+#include "password.h"
 #include "view.h"
 #include "why.h"
 
@@ -73,7 +74,8 @@ struct answer {
 
 /* Connects to the socket; NULL and a reason. */
 struct talk *talk_open(const char *path, struct why *why);
-int talk_send(struct talk *talk, const struct request *request,
+/* extra are members for "args" besides the options. */
+int talk_send(struct talk *talk, const struct request *request, json_t *extra,
               struct why *why);
 /* Waits for the next piece. -1: the daemon is gone or makes no sense. */
 int talk_next(struct talk *talk, struct answer *answer, struct why *why);
@@ -105,6 +107,9 @@ struct show {
     int (*finish)(bool whole, struct why *why);
     /* The rows go to files as well, whatever the output is. */
     bool keeps_rows;
+    /* What the request needs besides the command line, a password or a file:
+     * asked for before the daemon is. Sets members of args. */
+    int (*ask)(const struct request *request, json_t *args, struct why *why);
     /* Pushes what follows the request. As talk_push answers. */
     int (*feed)(struct talk *talk, struct why *why);
 };
@@ -123,6 +128,11 @@ typedef int tool_fn(const struct request *request);
 
 /* check --offline, which the daemon cannot answer. */
 int tool_check(const struct request *request);
+
+/* secret.c: a new password for the user as a hash, from the terminal, twice and
+ * without echo, or the first line of standard input. */
+int secret_hash(struct view user, char hash[PASSWORD_HASH_MAX],
+                struct why *why);
 
 /* tool_lock.c: takes the lock the daemon holds while it runs; dir is the
  * spool, path its name. */

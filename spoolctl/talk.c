@@ -111,17 +111,20 @@ json_options(const struct request *request)
 }
 
 int
-talk_send(struct talk *talk, const struct request *request, struct why *why)
+talk_send(struct talk *talk, const struct request *request, json_t *extra,
+          struct why *why)
 {
-    json_t *words = json_words(request);
+    json_t *words = json_words(request), *args = json_options(request);
     json_t *json;
     char *text;
     struct view rest;
 
-    if (words == NULL)
+    if (words == NULL) {
+        json_decref(args);
         return why_text(why, "an argument is not UTF-8");
-    json = json_pack("{s:o, s:o}", "command", words, "args",
-                     json_options(request));
+    }
+    json_object_update(args, extra);
+    json = json_pack("{s:o, s:o}", "command", words, "args", args);
     text = json_dumps(json, JSON_COMPACT);
     json_decref(json);
     rest = view_of(text);

@@ -29,6 +29,7 @@ struct right {
     uint64_t user; /* 0: free */
     uint64_t version;
     int64_t until_ms;
+    enum auth_right by;
 };
 
 struct auth_guess {
@@ -152,7 +153,7 @@ auth_guess_wrong(struct auth_guess *guess, struct view client, struct view name,
 
 void
 auth_guess_right(struct auth_guess *guess, const char *token, uint64_t user,
-                 uint64_t version, int64_t now_ms)
+                 uint64_t version, enum auth_right by, int64_t now_ms)
 {
     struct right *set = guess->rights[bytes_get64(token) % SETS];
     struct right *stalest = &set[0];
@@ -168,10 +169,12 @@ auth_guess_right(struct auth_guess *guess, const char *token, uint64_t user,
     memcpy(stalest->token, token, PASSWORD_TOKEN);
     stalest->user = user;
     stalest->version = version;
-    stalest->until_ms = now_ms + AUTH_REMEMBER_MS;
+    stalest->by = by;
+    stalest->until_ms = now_ms + (by == AUTH_RIGHT_CODE ? AUTH_REMEMBER_CODE_MS
+                                                        : AUTH_REMEMBER_MS);
 }
 
-bool
+enum auth_right
 auth_guess_is_right(const struct auth_guess *guess, const char *token,
                     uint64_t user, uint64_t version, int64_t now_ms)
 {
@@ -181,6 +184,6 @@ auth_guess_is_right(const struct auth_guess *guess, const char *token,
         if (set[i].user == user && user != 0 && set[i].version == version &&
             set[i].until_ms > now_ms &&
             memcmp(set[i].token, token, PASSWORD_TOKEN) == 0)
-            return true;
-    return false;
+            return set[i].by;
+    return AUTH_RIGHT_NONE;
 }

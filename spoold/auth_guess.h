@@ -31,12 +31,22 @@ uint64_t auth_guess_wait_ms(const struct auth_guess *guess, struct view client,
 void auth_guess_wrong(struct auth_guess *guess, struct view client,
                       struct view name, int64_t now_ms);
 
-/* Who was right: by the token of name and password (password_token), as long
- * as the account has this number and version. */
-#define AUTH_REMEMBER_MS 600000
+/* Who was right, and by what. */
+enum auth_right {
+    AUTH_RIGHT_NONE,
+    AUTH_RIGHT_HASH,     /* one of the operator's */
+    AUTH_RIGHT_UPSTREAM, /* the primary took it, now or when it was learned */
+    AUTH_RIGHT_CODE,     /* an access code, used up by that */
+};
+#define AUTH_REMEMBER_MS      600000
+#define AUTH_REMEMBER_CODE_MS 86400000
+/* By the token of name and password (password_token), as long as the account
+ * has this number and version. */
 void auth_guess_right(struct auth_guess *guess, const char *token,
-                      uint64_t user, uint64_t version, int64_t now_ms);
-bool auth_guess_is_right(const struct auth_guess *guess, const char *token,
-                         uint64_t user, uint64_t version, int64_t now_ms);
+                      uint64_t user, uint64_t version, enum auth_right by,
+                      int64_t now_ms);
+enum auth_right auth_guess_is_right(const struct auth_guess *guess,
+                                    const char *token, uint64_t user,
+                                    uint64_t version, int64_t now_ms);
 
 #endif

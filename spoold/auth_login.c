@@ -7,6 +7,10 @@
  * a refusal leaves at whole half seconds, so that nothing can be told from
  * when it comes.
  *
+ * Being remembered saves the hashing, never the question to the primary. And
+ * a code is used up by the first sign-in: what is remembered of it only opens
+ * more connections beside that one, from the same client.
+ *
  * Before: imap (LOGIN)   After: store_user.c (SIGN_IN), imap (LOGIN_RESULT)
  */
 #include <stdlib.h>
@@ -34,6 +38,10 @@ struct attempt {
     char client[64];
     size_t client_len;
     char token[PASSWORD_TOKEN];
+    char code_token[PASSWORD_TOKEN]; /* of the client and the password */
+    bool is_code;
+    bool beside; /* the same client has a session open */
+    enum auth_right remembered;
     char pattern[MAILBOX_ADDRESS_MAX]; /* what a new user may read */
     size_t pattern_len;                /* 0: nobody new */
     struct account account;            /* number 0: nobody */
@@ -96,16 +104,19 @@ answer(struct attempt *attempt, const struct proto_login_result *result)
 }
 
 static void
-accept_now(struct attempt *attempt)
+accept_now(struct attempt *attempt, enum auth_right by)
 {
     const struct account *account = &attempt->account;
     struct proto_login_result result = {.result = LOGIN_OK,
                                         .user = account->number,
+                                        .version = account->version,
                                         .name = account->name,
                                         .patterns = account->patterns};
 
-    auth_guess_right(login.guess, attempt->token, account->number,
-                     account->version, loop_now_ms());
+    auth_guess_right(login.guess,
+                     by == AUTH_RIGHT_CODE ? attempt->code_token
+                                           : attempt->token,
+                     account->number, account->version, by, loop_now_ms());
     log_result(attempt, EVENT_LOGIN, "how", attempt->how);
     answer(attempt, &result);
 }
@@ -222,7 +233,8 @@ on_signed_in(void *arg, struct peer_message *message)
     else if (!done->done)
         refuse(attempt, "the access code was used already");
     else if (load_account(attempt) == 1)
-        accept_now(attempt);
+        accept_now(attempt,
+                   attempt->is_code ? AUTH_RIGHT_CODE : AUTH_RIGHT_UPSTREAM);
     else
         busy(attempt, "the account cannot be read");
 }
@@ -291,7 +303,7 @@ on_learned(void *arg)
 
     attempt->how = "upstream";
     if (attempt->job.right && fresh)
-        accept_now(attempt);
+        accept_now(attempt, AUTH_RIGHT_UPSTREAM);
     else if (attempt->job.right)
         tell_store(attempt, SIGN_LEARN, account->learned, on_signed_in);
     else if (attempt->job.made[0] != '\0')
@@ -308,9 +320,30 @@ on_learned_verified(void *arg)
 
     attempt->how = "learned";
     if (attempt->job.right)
-        accept_now(attempt);
+        accept_now(attempt, AUTH_RIGHT_UPSTREAM);
     else
         refuse(attempt, "wrong password, and the primary cannot be asked");
+}
+
+/* The primary refused it. What was learned is forgotten only where it is this
+ * password: others' guesses must not take a user's sign-in from him. */
+static void
+on_refused_verified(void *arg)
+{
+    struct attempt *attempt = arg;
+
+    if (attempt->job.right)
+        tell_store(attempt, SIGN_FORGET, (struct view){0}, NULL);
+    refuse(attempt, "the primary refused it");
+}
+
+/* The job's end without its work, where the outcome is remembered. */
+static void
+skip_job(struct attempt *attempt, void (*done)(void *arg))
+{
+    attempt->job.right = true;
+    attempt->job.made[0] = '\0';
+    done(attempt);
 }
 
 static void
@@ -318,23 +351,28 @@ on_upstream(void *arg, enum auth_upstream said, const char *reason)
 {
     struct attempt *attempt = arg;
     const struct account *account = &attempt->account;
+    bool is_known = attempt->remembered == AUTH_RIGHT_UPSTREAM;
 
     attempt->job.n_hashes = 0;
+    if (said != AUTH_UPSTREAM_GONE || learned_is_good(attempt))
+        add_hash(&attempt->job, account->learned);
+    is_known = is_known && attempt->job.n_hashes > 0;
+    log_debug("auth-upstream: %s", reason);
     switch (said) {
     case AUTH_UPSTREAM_YES:
-        add_hash(&attempt->job, account->learned);
-        start_job(attempt, true, on_learned);
+        if (is_known)
+            skip_job(attempt, on_learned);
+        else
+            start_job(attempt, true, on_learned);
         break;
     case AUTH_UPSTREAM_NO:
-        if (account->learned.len > 0)
-            tell_store(attempt, SIGN_FORGET, (struct view){0}, NULL);
-        refuse(attempt, reason);
+        start_job(attempt, false, on_refused_verified);
         break;
     case AUTH_UPSTREAM_GONE:
-        log_debug("auth-upstream: %s", reason);
-        if (learned_is_good(attempt))
-            add_hash(&attempt->job, account->learned);
-        start_job(attempt, false, on_learned_verified);
+        if (is_known)
+            skip_job(attempt, on_learned_verified);
+        else
+            start_job(attempt, false, on_learned_verified);
     }
 }
 
@@ -345,7 +383,7 @@ on_verified(void *arg)
 
     attempt->how = "password";
     if (attempt->job.right) {
-        accept_now(attempt);
+        accept_now(attempt, AUTH_RIGHT_HASH);
         return;
     }
     make_pattern(attempt);
@@ -373,6 +411,7 @@ use_code(struct attempt *attempt)
     for (size_t i = 0; i < attempt->account.codes.count; i++)
         if (view_equal(codes[i].hash, wanted)) {
             attempt->how = "code";
+            attempt->is_code = true;
             tell_store(attempt, SIGN_CODE, wanted, on_signed_in);
             return true;
         }
@@ -421,8 +460,39 @@ attempt_new(const struct peer_message *message)
         memcpy(attempt->job.password, request->password.data,
                request->password.len);
     }
+    attempt->beside = request->beside != 0;
     password_token(name_of(attempt), password_of(attempt), attempt->token);
+    password_token(client_of(attempt), password_of(attempt),
+                   attempt->code_token);
     return attempt;
+}
+
+/* By what he was right minutes ago, with an account that is still the same. */
+static enum auth_right
+remembered(const struct attempt *attempt)
+{
+    const struct account *account = &attempt->account;
+    enum auth_right by =
+        auth_guess_is_right(login.guess, attempt->token, account->number,
+                            account->version, loop_now_ms());
+
+    if (by == AUTH_RIGHT_NONE && attempt->beside)
+        by = auth_guess_is_right(login.guess, attempt->code_token,
+                                 account->number, account->version,
+                                 loop_now_ms());
+    return by;
+}
+
+/* He does not wait. */
+static void
+welcome_back(struct attempt *attempt)
+{
+    attempt->how = "again";
+    if (attempt->remembered == AUTH_RIGHT_UPSTREAM && auth_upstream_is_set())
+        auth_upstream_ask(name_of(attempt), password_of(attempt), on_upstream,
+                          attempt);
+    else
+        accept_now(attempt, attempt->remembered);
 }
 
 void
@@ -430,15 +500,13 @@ auth_on_login(struct peer_message *message)
 {
     const struct proto_login *request = message->payload;
     struct attempt *attempt = attempt_new(message);
-    const struct account *account = &attempt->account;
 
-    if (login.attempts > ATTEMPTS_MAX) {
+    if (load_account(attempt) == 1)
+        attempt->remembered = remembered(attempt);
+    if (attempt->remembered != AUTH_RIGHT_NONE) {
+        welcome_back(attempt);
+    } else if (login.attempts > ATTEMPTS_MAX) {
         busy(attempt, "too many are waiting");
-    } else if (load_account(attempt) == 1 &&
-               auth_guess_is_right(login.guess, attempt->token, account->number,
-                                   account->version, loop_now_ms())) {
-        attempt->how = "again";
-        accept_now(attempt);
     } else if (request->password.len == 0 ||
                request->password.len > PASSWORD_MAX) {
         refuse(attempt, "no password");

@@ -68,7 +68,8 @@ static struct {
     /* By the configuration or hosts(5); none: the DNS is asked. */
     struct sockaddr_storage addresses[ADDRESSES_MAX];
     size_t n_addresses;
-    int64_t gone_until_ms;
+    int64_t gone_until_ms; /* not asked until then */
+    bool is_gone;          /* and then only one asks, until it answers */
     char gone_reason[160];
     size_t talks;
     struct talk *waiting;
@@ -106,7 +107,8 @@ talk_end(struct talk *talk, enum auth_upstream said, const char *reason)
         if (talk->questions[i] != NULL)
             resolve_cancel(&talk->questions[i]);
     upstream.talks--;
-    if (said == AUTH_UPSTREAM_GONE) {
+    upstream.is_gone = said == AUTH_UPSTREAM_GONE;
+    if (upstream.is_gone) {
         upstream.gone_until_ms = loop_now_ms() + GONE_MS;
         snprintf(upstream.gone_reason, sizeof(upstream.gone_reason), "%s",
                  reason);
@@ -455,7 +457,8 @@ auth_upstream_ask(struct view name, struct view password, auth_upstream_fn *fn,
     talk->name_len = name.len;
     talk->password = mem_copy(password.data, password.len);
     talk->password_len = password.len;
-    if (upstream.gone_until_ms > loop_now_ms()) {
+    if (upstream.gone_until_ms > loop_now_ms() ||
+        (upstream.is_gone && upstream.talks > 0)) {
         talk->said = AUTH_UPSTREAM_GONE;
         snprintf(talk->reason, sizeof(talk->reason), "%s",
                  upstream.gone_reason);
@@ -504,6 +507,7 @@ auth_upstream_configure(const struct conf *conf)
 
     upstream.is_set = false;
     upstream.gone_until_ms = 0;
+    upstream.is_gone = false;
     tls_free(&upstream.tls);
     if (conf->auth_upstream.len == 0 ||
         conf_upstream_parse(conf->auth_upstream, &upstream.at, &why) != 0 ||

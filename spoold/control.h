@@ -25,6 +25,10 @@
  * a message are those of export's manifest, spoolctl.8). "export" answers with
  * a row for each message, its content as "raw", and the row {"end": ID}.
  *
+ * A password is hashed by the client: "args" has the hash as "hash". To "user
+ * import" belong lines {"line": N, "name": "...", "hash": "..."}, which the
+ * client sends after its request, and {"end": true}.
+ *
  * where exit is what spoolctl ends with; retry adds how many "messages" it
  * meant and how many targets were "probed". Then the connection closes. A
  * client that closes its end, even only for writing, takes the request back.
@@ -261,6 +265,17 @@ int control_trail_step(struct control_trail *trail, struct db *db,
                        struct why *why);
 /* The id that the first argument names; -1: the client was told. */
 int control_read_id(struct control_client *client, uint64_t *id);
+
+/* --- control_user.c ------------------------------------------------------ */
+
+/* What a user reads of whom nothing else was said: his name, or his name in
+ * domain (empty: the only one there is). Appended to text. */
+int control_user_address(struct view name, struct view domain, struct buf *text,
+                         struct why *why);
+
+/* The event of a change that is durable. */
+void control_user_log(const struct control_client *client, const char *what,
+                      const char *user);
 
 /* --- control_watch.c ----------------------------------------------------- */
 

@@ -108,65 +108,6 @@ imap_closed(struct imap_session *session)
         loop_defer(all_done, NULL);
 }
 
-/* --- users ---------------------------------------------------------------- */
-
-static struct imap_user *
-user_new(const struct proto_login_result *who)
-{
-    struct imap_user *user = mem_alloc(sizeof(*user));
-    const struct account_text *from = who->patterns.items;
-    struct account_text *patterns =
-        mem_alloc((who->patterns.count + 1) * sizeof(*patterns));
-    size_t at = 0;
-
-    for (size_t i = 0; i < who->patterns.count; i++)
-        buf_add_view(&user->memory, from[i].text);
-    for (size_t i = 0; i < who->patterns.count; i++) {
-        patterns[i].text =
-            (struct view){user->memory.data + at, from[i].text.len};
-        at += from[i].text.len;
-    }
-    user->number = who->user;
-    user->name = mem_copy(who->name.data, who->name.len);
-    user->patterns = (struct record_list){patterns, who->patterns.count};
-    return user;
-}
-
-static void
-user_free(struct imap_user *user)
-{
-    free(user->name);
-    free(user->patterns.items);
-    buf_free(&user->memory);
-    free(user);
-}
-
-struct imap_user *
-imap_user_enter(const struct proto_login_result *who)
-{
-    struct imap_user *user;
-
-    HASH_FIND(hh, imap.users, &who->user, sizeof(who->user), user);
-    if (user == NULL) {
-        user = user_new(who);
-        HASH_ADD(hh, imap.users, number, sizeof(user->number), user);
-    }
-    if (user->sessions >= imap.conf->imap_connections_per_user)
-        return NULL;
-    user->sessions++;
-    return user;
-}
-
-void
-imap_user_leave(struct imap_user **user)
-{
-    if (*user != NULL && --(*user)->sessions == 0) {
-        HASH_DEL(imap.users, *user);
-        user_free(*user);
-    }
-    *user = NULL;
-}
-
 /* --- turns ---------------------------------------------------------------- */
 
 void
@@ -267,6 +208,7 @@ imap_on_up(enum role up)
 
     if (up != ROLE_STORE)
         return;
+    imap_users_check();
     LIST_FOREACH (session, &imap.sessions, link)
         if (session->view != NULL)
             imap_view_look_anew(session);

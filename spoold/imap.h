@@ -6,7 +6,8 @@
  * millisecond or less: between two steps others get their turn, and nothing
  * of the store is held.
  *
- * imap.c           the role: who comes in, users, turns, stopping
+ * imap.c           the role: who comes in, turns, stopping
+ * imap_user.c      who is signed in
  * imap_key.c       the secrets, as the parent sends them
  * imap_session.c   one connection: commands in, responses out in order, TLS
  * imap_run.c       the table of commands, and the small ones
@@ -48,7 +49,8 @@ struct tls;
 
 /* Who signed in; one for all his sessions. */
 struct imap_user {
-    uint64_t number; /* account.number; the key */
+    uint64_t number;  /* account.number; the key */
+    uint64_t version; /* account.version */
     char *name;
     struct record_list patterns; /* account_text, in memory */
     struct buf memory;
@@ -71,9 +73,19 @@ struct imap_role {
 };
 extern struct imap_role imap;
 
-/* The user of that number, one more session of his. NULL: he has too many. */
-struct imap_user *imap_user_enter(const struct proto_login_result *who);
+/* --- imap_user.c ---------------------------------------------------------- */
+
+/* The user who signed in, one more session of his. NULL: he has too many, or
+ * his account is another by now; *refusal is what he is told. */
+struct imap_user *imap_user_enter(const struct proto_login_result *who,
+                                  const char **refusal);
 void imap_user_leave(struct imap_user **user);
+/* Has somebody of this name a session from this address? */
+bool imap_user_is_here(struct view name, const char *address);
+/* The account of that number was changed or removed; of all: it may have. Who
+ * must sign in again is sent away. */
+void imap_user_changed(uint64_t number);
+void imap_users_check(void);
 
 /* --- sessions ------------------------------------------------------------- */
 

@@ -68,16 +68,16 @@ on_answer(void *arg, struct peer_message *answer)
     const struct proto_login_result *result =
         answer != NULL ? answer->payload : NULL;
     struct buf capability = {0};
+    const char *refusal;
 
     buf_reset(&imap.out);
     if (result == NULL || result->result != LOGIN_OK) {
         fail(session, result);
         return;
     }
-    session->user = imap_user_enter(result);
+    session->user = imap_user_enter(result, &refusal);
     if (session->user == NULL) {
-        imap_session_finish(session, "NO",
-                            "[LIMIT] You have too many connections open");
+        imap_session_finish(session, "NO", refusal);
         return;
     }
     session->state = IMAP_AUTH;
@@ -101,7 +101,9 @@ ask(struct imap_session *session, struct view name, struct view password)
 {
     struct proto_login login = {.name = name,
                                 .password = password,
-                                .client = view_of(session->address)};
+                                .client = view_of(session->address),
+                                .beside =
+                                    imap_user_is_here(name, session->address)};
 
     imap_session_begin(session, &wait_kind, NULL);
     peer_call(ROLE_AUTH, PROTO_LOGIN, &login, -1, on_answer, session);

@@ -571,6 +571,11 @@ imap_view_on_news(struct peer_message *message)
     struct proto_none none = {0};
     struct imap_session *session;
 
+    if (news->all)
+        imap_users_check();
+    for (size_t i = 0; i < news->items.count; i++)
+        if (items[i].what == NEWS_USER)
+            imap_user_changed(items[i].user);
     LIST_FOREACH (session, &imap.sessions, link) {
         if (session->view == NULL)
             continue;

@@ -116,14 +116,13 @@ change(struct store_apply *apply, uint64_t what, struct account *row,
     case USER_IMPORT:
         row->hashes = account->hashes;
         row->learned = (struct view){0};
+        row->learned_ms = 0;
         row->codes.count = 0;
         row->version++;
-        if (what == USER_PASSWORD)
-            break;
-        /* fallthrough */
+        break;
     case USER_PATTERNS:
         row->patterns = account->patterns;
-        row->version += what == USER_PATTERNS;
+        row->version++;
         break;
     default: /* USER_INVITE: those whose time is over make room */
         row->codes = (struct record_list){codes, 0};
@@ -145,6 +144,16 @@ change(struct store_apply *apply, uint64_t what, struct account *row,
     return result;
 }
 
+/* Whoever is signed in as the user has to hear of it. */
+static void
+tell_user(struct store_apply *apply, uint64_t number)
+{
+    struct proto_news_item item = {
+        .what = NEWS_USER, .user = number, .modseq = apply->totals.modseq};
+
+    store_news(apply, &item);
+}
+
 static enum apply_result
 change_existing(struct store_apply *apply, const struct proto_user *request,
                 const struct account *account)
@@ -157,6 +166,8 @@ change_existing(struct store_apply *apply, const struct proto_user *request,
         return result;
     hashes = row.hashes;
     patterns = row.patterns;
+    if (request->what != USER_INVITE)
+        tell_user(apply, row.number);
     if (request->what == USER_REMOVE)
         result = remove_account(apply, &row);
     else
@@ -192,8 +203,9 @@ apply_change(struct store_apply *apply, const struct proto_user *request,
     return APPLY_REFUSED;
 }
 
-enum apply_result
-store_apply_user(struct store_apply *apply, const struct proto_user *request)
+static enum apply_result
+apply_one(struct store_apply *apply, const struct proto_user *request,
+          struct view encoded)
 {
     struct ledger_entry entry = {.when_ms = request->when_ms,
                                  .event = EVENT_USER,
@@ -202,16 +214,34 @@ store_apply_user(struct store_apply *apply, const struct proto_user *request)
     struct account account;
     enum apply_result result;
 
-    if (request->what < USER_ADD || request->what > USER_IMPORT ||
-        record_decode(&account_record, request->account, &account,
-                      &apply->why) != 0)
+    if (record_decode(&account_record, encoded, &account, &apply->why) != 0)
         return APPLY_REFUSED;
     entry.text = account.name;
     result = apply_change(apply, request, &account);
     if (result == APPLY_OK)
         result = store_apply_db(apply, db_add_ledger(apply->txn, &entry));
-    apply->count = 1;
     record_clear(&account_record, &account);
+    return result;
+}
+
+enum apply_result
+store_apply_user(struct store_apply *apply, const struct proto_user *request)
+{
+    const struct account_text *accounts = request->accounts.items;
+    size_t max = request->what == USER_IMPORT ? USER_IMPORT_MAX : 1;
+    enum apply_result result = APPLY_OK;
+
+    if (request->what < USER_ADD || request->what > USER_IMPORT ||
+        request->accounts.count == 0 || request->accounts.count > max) {
+        why_text(&apply->why, "no such change of users");
+        return APPLY_REFUSED;
+    }
+    for (size_t i = 0; i < request->accounts.count && result == APPLY_OK; i++) {
+        result = apply_one(apply, request, accounts[i].text);
+        if (result == APPLY_REFUSED && i > 0) /* nothing half done */
+            result = APPLY_UNDO;
+    }
+    apply->count = request->accounts.count;
     return result;
 }
 

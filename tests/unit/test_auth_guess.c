@@ -105,16 +105,24 @@ test_right(void **state)
     password_token(ANNA, VIEW("secret"), one);
     password_token(ANNA, VIEW("Secret"), two);
     assert_false(auth_guess_is_right(guess, one, 7, 1, 0));
-    auth_guess_right(guess, one, 7, 1, 0);
-    assert_true(auth_guess_is_right(guess, one, 7, 1, AUTH_REMEMBER_MS - 1));
+    auth_guess_right(guess, one, 7, 1, AUTH_RIGHT_HASH, 0);
+    assert_int_equal(
+        auth_guess_is_right(guess, one, 7, 1, AUTH_REMEMBER_MS - 1),
+        AUTH_RIGHT_HASH);
     assert_false(auth_guess_is_right(guess, one, 7, 1, AUTH_REMEMBER_MS));
     assert_false(auth_guess_is_right(guess, two, 7, 1, 0));
     assert_false(auth_guess_is_right(guess, one, 8, 1, 0));
     /* Another password, or others' addresses, since. */
     assert_false(auth_guess_is_right(guess, one, 7, 2, 0));
-    auth_guess_right(guess, one, 7, 2, 10);
-    assert_true(auth_guess_is_right(guess, one, 7, 2, 10));
+    auth_guess_right(guess, one, 7, 2, AUTH_RIGHT_UPSTREAM, 10);
+    assert_int_equal(auth_guess_is_right(guess, one, 7, 2, 10),
+                     AUTH_RIGHT_UPSTREAM);
     assert_false(auth_guess_is_right(guess, one, 7, 1, 10));
+    /* A code, for as long as its session may live. */
+    auth_guess_right(guess, two, 7, 2, AUTH_RIGHT_CODE, 10);
+    assert_int_equal(
+        auth_guess_is_right(guess, two, 7, 2, AUTH_REMEMBER_CODE_MS),
+        AUTH_RIGHT_CODE);
     /* Nobody is nobody. */
     memset(one, 0, sizeof(one));
     assert_false(auth_guess_is_right(guess, one, 0, 0, -1));

@@ -73,6 +73,8 @@ test_refused(void **state)
         "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQx",
         "{SHA512}!!!!",
         "$6$rounds=100000000$saltsalt$x",
+        "$6$saltsalt$tooshort",
+        "$2y$05$abcdefghijklmnopqrstuuTooShort",
         "$2y$31$abcdefghijklmnopqrstuv",
         "$y$zzT$salt$x",
         "$argon2id$v=19$m=4194304,t=3,p=1$c2FsdHNhbHQ$eHh4",

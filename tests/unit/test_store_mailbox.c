@@ -35,10 +35,12 @@ change_user(struct fixture *f, enum user_change_what what,
     struct proto_user change = {
         .what = what, .when_ms = T0, .by = VIEW("root")};
     struct buf row = {0};
+    struct account_text encoded;
     enum apply_result result;
 
     record_encode(&account_record, account, &row);
-    change.account = buf_view(&row);
+    encoded.text = buf_view(&row);
+    change.accounts = (struct record_list){&encoded, 1};
     result = fixture_apply(f, STORE_USER, 0, &proto_user_record, &change);
     buf_free(&row);
     return result;
