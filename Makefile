@@ -233,6 +233,7 @@ SRCS_spoold = \
     spoold/imap_view.c \
     spoold/imap_list.c \
     spoold/imap_select.c \
+    spoold/imap_cache.c \
     spoold/imap_content.c \
     spoold/imap_fetch.c \
     spoold/imap_section.c \

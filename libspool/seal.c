@@ -254,15 +254,18 @@ seal_writer_free(struct seal_writer **writer)
 
 /* --- who reads ------------------------------------------------------------ */
 
-/* A data key that was opened, with the place in its chain that was needed
- * last: messages are mostly read in the order they came. */
+/* Every so many steps of a chain one is remembered. Messages are mostly read
+ * in the order they came, but those of connections at the same time took their
+ * steps in another. */
+#define MARK_STEPS 8
+
+/* A data key that was opened, with the steps of its chain so far. */
 struct open_key {
     uint64_t id; /* 0: free */
     uint64_t used;
     char sealed[SEAL_SEALED]; /* what it was opened from */
-    char first[SEAL_KEY];
-    char chain[SEAL_KEY];
-    uint64_t step; /* of chain */
+    size_t n_marks;
+    char marks[SEAL_MESSAGES_MAX / MARK_STEPS][SEAL_KEY]; /* [0]: the key */
 };
 
 struct seal_reader {
@@ -353,12 +356,29 @@ reader_open(struct seal_reader *reader, const struct data_key *row,
             found = one;
     }
     sodium_memzero(found, sizeof(*found));
-    if (open_sealed(reader, row, found->first, why) != 0)
+    if (open_sealed(reader, row, found->marks[0], why) != 0)
         return NULL;
     found->id = row->id;
+    found->n_marks = 1;
     memcpy(found->sealed, row->sealed.data, SEAL_SEALED);
-    memcpy(found->chain, found->first, SEAL_KEY);
     return found;
+}
+
+/* C(step), from the last mark before it. */
+static void
+walk_chain(struct open_key *open, uint64_t step, char chain[SEAL_KEY])
+{
+    size_t mark = step / MARK_STEPS;
+
+    if (mark >= open->n_marks)
+        mark = open->n_marks - 1;
+    memcpy(chain, open->marks[mark], SEAL_KEY);
+    for (uint64_t at = mark * MARK_STEPS; at < step;) {
+        derive(chain, VIEW("chain"), chain);
+        at++;
+        if (at == open->n_marks * MARK_STEPS)
+            memcpy(open->marks[open->n_marks++], chain, SEAL_KEY);
+    }
 }
 
 int
@@ -367,19 +387,16 @@ seal_reader_key(struct seal_reader *reader, const struct message *message,
                 struct why *why)
 {
     struct open_key *open;
+    char chain[SEAL_KEY];
 
     if (message->salt.len != SEAL_SALT || message->step >= SEAL_MESSAGES_MAX)
         return why_text(why, "a message whose key cannot be");
     if ((open = reader_open(reader, data_key, why)) == NULL)
         return -1;
     open->used = ++reader->uses;
-    if (message->step < open->step) {
-        memcpy(open->chain, open->first, SEAL_KEY);
-        open->step = 0;
-    }
-    for (; open->step < message->step; open->step++)
-        derive(open->chain, VIEW("chain"), open->chain);
-    message_key(open->chain, message->salt, bytes);
+    walk_chain(open, message->step, chain);
+    message_key(chain, message->salt, bytes);
+    sodium_memzero(chain, sizeof(chain));
     return 0;
 }
 

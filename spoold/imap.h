@@ -16,6 +16,7 @@
  * imap_view.c      an open mailbox: numbers, UIDs, news of it
  * imap_list.c      LIST, LSUB, STATUS, NAMESPACE
  * imap_select.c    SELECT, EXAMINE, CLOSE, UNSELECT
+ * imap_cache.c     what was asked lately, in memory
  * imap_content.c   content and structure of a message, in pieces
  * imap_fetch.c     FETCH
  * imap_section.c   FETCH BODY[...] and BINARY[...]

@@ -21,6 +21,7 @@
 
 #include "body.h"
 #include "bytes.h"
+#include "imap_cache.h"
 #include "log.h"
 #include "loop.h"
 #include "mem.h"
@@ -43,27 +44,49 @@ static struct {
     struct buf stored, plain;
 } piece;
 
+/* The row of the message, and the key of its pieces. 1; 0: it is gone; -1. */
+static int
+read_row(struct imap_content *content, struct why *why)
+{
+    int found;
+
+    if (content->has_row)
+        return 1;
+    found = db_read_mail(imap.db, content->user, &content->mail, content->box,
+                         &content->row, why);
+    if (found != 1)
+        return found;
+    content->has_row = true;
+    content->sealed = imap_key_of(&content->row.message, content->key, why);
+    return content->sealed >= 0 ? 1 : -1;
+}
+
 int
 imap_content_piece(struct imap_content *content, uint64_t n, struct view *bytes,
                    struct why *why)
 {
+    uint64_t id = content->mail.id;
+    int found = read_row(content, why);
     struct body_place place = {.key = content->sealed ? content->key : NULL,
-                               .id = content->id,
+                               .id = id,
                                .n = n,
-                               .last = n + 1 == content->row.message.pieces};
-    int found;
+                               .last = n + 1 == content->pieces};
 
-    if (!piece.is_there || piece.id != content->id || piece.n != n) {
+    if (found == 0)
+        why_text(why, "it is gone");
+    if (found != 1)
+        return -1;
+    if (!piece.is_there || piece.id != id || piece.n != n) {
         piece.is_there = false;
         buf_reset(&piece.stored);
         buf_reset(&piece.plain);
-        found = db_read_piece(imap.db, content->id, n, &piece.stored, why);
+        found = db_read_piece(imap.db, id, n, &piece.stored, why);
         if (found == 0)
             why_text(why, "piece %" PRIu64 " of the content is missing", n);
         if (found != 1 || body_read_piece(buf_view(&piece.stored), &place,
                                           &piece.plain, why) != 0)
             return -1;
-        piece.id = content->id;
+        piece.id = id;
         piece.n = n;
         piece.is_there = true;
     }
@@ -76,9 +99,9 @@ imap_content_piece(struct imap_content *content, uint64_t n, struct view *bytes,
 void
 imap_content_close(struct imap_content *content)
 {
-    if (content->is_open)
+    if (content->has_row)
         db_message_free(&content->row);
-    content->is_open = false;
+    content->has_row = false;
     mime_scan_free(&content->scan);
     buf_reset(&content->structure);
     explicit_bzero(content->key, sizeof(content->key));
@@ -91,26 +114,48 @@ imap_content_free(struct imap_content *content)
     buf_free(&content->structure);
 }
 
+/* What is known of it, and its structure, from memory. */
+static bool
+find_cached(struct imap_content *content)
+{
+    struct imap_cached cached;
+
+    if (!imap_cache_find(&content->mail, content->box, &cached))
+        return false;
+    content->size = cached.size;
+    content->arrived_ms = cached.arrived_ms;
+    content->pieces = cached.pieces;
+    buf_add_view(&content->structure, cached.structure);
+    return true;
+}
+
 int
 imap_content_open(struct imap_content *content,
                   const struct imap_session *session,
-                  const struct db_mail *mail, struct why *why)
+                  const struct db_mail *mail, bool wants_pieces,
+                  struct why *why)
 {
-    int found;
+    bool is_cached;
+    int found = 1;
 
     imap_content_close(content);
-    content->id = mail->id;
+    content->mail = *mail;
+    content->user = session->user->number;
+    content->box = session->view->place.box;
     content->scanned = 0;
-    found = db_read_mail(imap.db, session->user->number, mail,
-                         session->view->place.box, &content->row, why);
-    if (found != 1)
+    is_cached = find_cached(content);
+    if (!is_cached || wants_pieces)
+        found = read_row(content, why);
+    if (found != 1) {
+        imap_content_close(content);
         return found;
-    content->is_open = true;
-    content->sealed = imap_key_of(&content->row.message, content->key, why);
-    if (content->sealed >= 0)
-        return 1;
-    imap_content_close(content);
-    return -1;
+    }
+    if (!is_cached) {
+        content->size = content->row.message.size;
+        content->arrived_ms = content->row.message.arrived_ms;
+        content->pieces = content->row.message.pieces;
+    }
+    return 1;
 }
 
 /* --- structures on their way to the store --------------------------------- */
@@ -184,7 +229,7 @@ seal_structure(const struct imap_content *content, struct buf *out)
     bytes_put64(bytes, number);
     buf_add_byte(out, 's');
     buf_add(out, bytes, sizeof(bytes));
-    seal_piece(content->key, content->id, number, true,
+    seal_piece(content->key, content->mail.id, number, true,
                buf_view(&content->structure), out);
 }
 
@@ -205,7 +250,7 @@ queue_add(const struct imap_content *content)
         queue.items = mem_grow(queue.items, queue.cap, sizeof(*queue.items));
     }
     queue.items[queue.count++] =
-        (struct queued){content->id, at, queue.bytes.len - at};
+        (struct queued){content->mail.id, at, queue.bytes.len - at};
     if (queue.timer == NULL)
         queue.timer = loop_timer_new(queue_send, NULL);
     if (queue.count >= QUEUE_ITEMS)
@@ -225,14 +270,14 @@ find_structure(struct imap_content *content)
     struct why why;
 
     buf_reset(&row);
-    if (db_read_structure(imap.db, content->id, &row, &why) != 1 ||
+    if (db_read_structure(imap.db, content->mail.id, &row, &why) != 1 ||
         row.len == 0)
         return false;
     rest = view_skip(buf_view(&row), 1);
     if (row.data[0] == '0' && !content->sealed) {
         buf_add_view(&content->structure, rest);
     } else if (row.data[0] != 's' || !content->sealed || rest.len < 8 ||
-               seal_open_piece(content->key, content->id,
+               seal_open_piece(content->key, content->mail.id,
                                bytes_get64(rest.data), true, view_skip(rest, 8),
                                &content->structure, &why) != 0) {
         buf_reset(&content->structure);
@@ -244,6 +289,15 @@ find_structure(struct imap_content *content)
     return false;
 }
 
+static void
+keep_in_cache(const struct imap_content *content)
+{
+    imap_cache_put(&content->mail, content->box,
+                   &(struct imap_cached){content->size, content->arrived_ms,
+                                         content->pieces,
+                                         buf_view(&content->structure)});
+}
+
 int
 imap_content_structure(struct imap_content *content, struct why *why)
 {
@@ -253,20 +307,23 @@ imap_content_structure(struct imap_content *content, struct why *why)
     if (content->structure.len > 0)
         return 1;
     if (content->scan == NULL) {
-        if (find_structure(content))
+        if (find_structure(content)) {
+            keep_in_cache(content);
             return 1;
+        }
         content->scan = mime_scan_new();
     }
-    if (content->scanned < content->row.message.pieces) {
+    if (content->scanned < content->pieces) {
         if (imap_content_piece(content, content->scanned++, &bytes, why) != 0)
             return -1;
         mime_scan_feed(content->scan, bytes);
-        if (content->scanned < content->row.message.pieces)
+        if (content->scanned < content->pieces)
             return 0;
     }
     mime = mime_scan_end(&content->scan);
     mime_structure_encode(mime, &content->structure);
     mime_free(&mime);
     queue_add(content);
+    keep_in_cache(content);
     return 1;
 }

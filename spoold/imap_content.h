@@ -14,8 +14,12 @@
 
 /* Zero-initialised: no message. */
 struct imap_content {
-    bool is_open;
-    uint64_t id;
+    struct db_mail mail;
+    uint64_t user, box; /* whose, and where */
+    uint64_t size;
+    uint64_t arrived_ms;
+    uint64_t pieces;
+    bool has_row; /* else it is not needed yet */
     struct db_message row;
     int sealed; /* 1: key is what its pieces need */
     char key[SEAL_KEY];
@@ -24,19 +28,16 @@ struct imap_content {
     uint64_t scanned; /* pieces */
 };
 
-/* The message of a row of the session's view, in place of the one before. 1;
- * 0: it is gone; -1: *why. */
+/* The message of a row of the session's view, in place of the one before: its
+ * size, arrived_ms and pieces, and its pieces where they are wanted. 1; 0: it
+ * is gone; -1: *why. */
 int imap_content_open(struct imap_content *content,
                       const struct imap_session *session,
-                      const struct db_mail *mail, struct why *why);
+                      const struct db_mail *mail, bool wants_pieces,
+                      struct why *why);
 void imap_content_close(struct imap_content *content); /* memory is kept */
 void imap_content_free(struct imap_content *content);
 
-static inline uint64_t
-imap_content_size(const struct imap_content *content)
-{
-    return content->row.message.size;
-}
 /* Piece number n in clear, valid until the next call for any content. -1: it
  * is damaged or not there. */
 int imap_content_piece(struct imap_content *content, uint64_t n,

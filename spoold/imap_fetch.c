@@ -127,7 +127,6 @@ static int
 put_simple(struct imap_session *session, struct fetch_job *job,
            const struct imap_item *item)
 {
-    const struct message *message = &job->content.row.message;
     struct view structure = buf_view(&job->content.structure);
     struct buf *out = &imap.out;
 
@@ -145,10 +144,10 @@ put_simple(struct imap_session *session, struct fetch_job *job,
         return 0;
     case IMAP_ITEM_INTERNALDATE:
         buf_add_text(out, "INTERNALDATE ");
-        imap_put_date_time(message->arrived_ms, out);
+        imap_put_date_time(job->content.arrived_ms, out);
         return 0;
     case IMAP_ITEM_SIZE:
-        buf_addf(out, "RFC822.SIZE %" PRIu64, message->size);
+        buf_addf(out, "RFC822.SIZE %" PRIu64, job->content.size);
         return 0;
     case IMAP_ITEM_ENVELOPE:
         buf_add_text(out, "ENVELOPE ");
@@ -260,7 +259,8 @@ next_message(struct imap_session *session, struct fetch_job *job)
     job->phase = FETCH_OPENING;
     if (!job->needs_row)
         return true;
-    found = imap_content_open(&job->content, session, job->mail, &job->why);
+    found = imap_content_open(&job->content, session, job->mail,
+                              job->needs_content, &job->why);
     if (found == 0) {
         job->gone++;
         job->at++;
@@ -272,17 +272,31 @@ next_message(struct imap_session *session, struct fetch_job *job)
     return true;
 }
 
+/* The first content that is asked for is not damaged. -1: it is. */
+static int
+check_content(const struct imap_command *command, struct fetch_job *job)
+{
+    const struct imap_item *item = command->items;
+    struct view bytes;
+
+    if (!job->needs_content || job->content.pieces == 0)
+        return 0;
+    while (item->kind < IMAP_ITEM_BINARY_SIZE)
+        item++;
+    return imap_content_piece(&job->content,
+                              imap_section_first_piece(item, &job->content),
+                              &bytes, &job->why);
+}
+
 /* 1: the response has begun; 0: more steps are needed; -1: it is left out. */
 static int
-open_message(struct fetch_job *job)
+open_message(const struct imap_session *session, struct fetch_job *job)
 {
-    struct view bytes;
     int rc = 1;
 
     if (job->needs_structure)
         rc = imap_content_structure(&job->content, &job->why);
-    if (rc == 1 && job->needs_content && job->content.row.message.pieces > 0 &&
-        imap_content_piece(&job->content, 0, &bytes, &job->why) != 0)
+    if (rc == 1 && check_content(session->command, job) != 0)
         rc = -1;
     if (rc == 1) {
         buf_addf(&imap.out, "* %zu FETCH (", job->at + 1);
@@ -320,7 +334,7 @@ fetch_one(struct imap_session *session, struct fetch_job *job)
     case FETCH_NEXT:
         return next_message(session, job);
     case FETCH_OPENING:
-        rc = open_message(job);
+        rc = open_message(session, job);
         if (rc < 0) {
             log_damage(job);
             leave_out(job);

@@ -113,16 +113,15 @@ compare_day(enum imap_key_kind kind, int64_t day, int64_t than)
 static enum verdict
 judge_row(const struct search_job *job, const struct imap_key *key)
 {
-    const struct message *message = &job->content.row.message;
-    int64_t arrived_s = (int64_t)(message->arrived_ms / 1000);
+    int64_t arrived_s = (int64_t)(job->content.arrived_ms / 1000);
 
     if (job->depth < DEPTH_ROW)
         return UNKNOWN;
     switch (key->kind) {
     case IMAP_KEY_LARGER:
-        return verdict_of(message->size > key->number);
+        return verdict_of(job->content.size > key->number);
     case IMAP_KEY_SMALLER:
-        return verdict_of(message->size < key->number);
+        return verdict_of(job->content.size < key->number);
     case IMAP_KEY_OLDER:
         return verdict_of(job->now_s - arrived_s >= (int64_t)key->number);
     case IMAP_KEY_YOUNGER:
@@ -421,7 +420,7 @@ go_deeper(struct imap_session *session, struct search_job *job, struct why *why)
 
     switch (job->depth) {
     case DEPTH_MARK:
-        rc = imap_content_open(&job->content, session, job->mail, why);
+        rc = imap_content_open(&job->content, session, job->mail, false, why);
         job->depth = DEPTH_ROW;
         return rc == 1 ? 1 : -1;
     case DEPTH_ROW:
@@ -436,12 +435,12 @@ go_deeper(struct imap_session *session, struct search_job *job, struct why *why)
         job->has_texts = rc == 1;
         return rc < 0 ? -1 : 1;
     case DEPTH_ENVELOPE:
-        if (job->piece < job->content.row.message.pieces) {
+        if (job->piece < job->content.pieces) {
             if (imap_content_piece(&job->content, job->piece++, &bytes, why) !=
                 0)
                 return -1;
             if (mime_search_feed(job->texts, bytes) &&
-                job->piece < job->content.row.message.pieces)
+                job->piece < job->content.pieces)
                 return 0;
         }
         mime_search_end(job->texts);

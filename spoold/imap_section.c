@@ -33,6 +33,16 @@ imap_section_needs_structure(const struct imap_item *item)
     return item->kind == IMAP_ITEM_BINARY_SIZE || !is_whole(item);
 }
 
+uint64_t
+imap_section_first_piece(const struct imap_item *item,
+                         const struct imap_content *content)
+{
+    uint64_t n =
+        is_whole(item) && item->partial ? item->at / BODY_PIECE_RAW : 0;
+
+    return n < content->pieces ? n : content->pieces - 1;
+}
+
 void
 imap_section_put_name(const struct imap_item *item, struct buf *out)
 {
@@ -82,7 +92,7 @@ imap_section_begin(struct imap_section *section, const struct imap_item *item,
     imap_section_free(section);
     section->item = item;
     if (is_whole(item))
-        section->range = (struct mime_range){.len = imap_content_size(content),
+        section->range = (struct mime_range){.len = content->size,
                                              .encoding = MIME_IDENTITY};
     else
         found = mime_section_find(buf_view(&content->structure), &item->section,

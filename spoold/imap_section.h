@@ -41,6 +41,10 @@ int imap_section_begin(struct imap_section *section,
                        struct imap_content *content);
 /* Does it need the structure? */
 bool imap_section_needs_structure(const struct imap_item *item);
+/* The piece it begins with, if content has any, as far as that is known before
+ * its structure is. */
+uint64_t imap_section_first_piece(const struct imap_item *item,
+                                  const struct imap_content *content);
 /* The next piece of it, to the session. 1: done; 0: call again; -1: *why. */
 int imap_section_step(struct imap_section *section,
                       struct imap_session *session,

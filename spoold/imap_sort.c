@@ -75,9 +75,8 @@ add_date(struct buf *keys, const struct imap_content *content)
 
     if (mime_structure_sent(buf_view(&content->structure), &sent) != 0)
         return -1;
-    add_number(keys, sent.known
-                         ? sent.utc_s
-                         : (int64_t)content->row.message.arrived_ms / 1000);
+    add_number(keys,
+               sent.known ? sent.utc_s : (int64_t)content->arrived_ms / 1000);
     return 0;
 }
 
@@ -92,10 +91,10 @@ add_criterion(struct buf *keys, enum imap_sort_by by,
     buf_reset(&text);
     switch (by) {
     case IMAP_SORT_ARRIVAL:
-        add_number(keys, (int64_t)content->row.message.arrived_ms);
+        add_number(keys, (int64_t)content->arrived_ms);
         return 0;
     case IMAP_SORT_SIZE:
-        add_number(keys, (int64_t)content->row.message.size);
+        add_number(keys, (int64_t)content->size);
         return 0;
     case IMAP_SORT_DATE:
         return add_date(keys, content);

@@ -299,6 +299,7 @@ control  = "{control}/control"
 user     = "nobody"
 {tls}
 listen smtp {{ address = "127.0.0.1:{port}" }}
+{extra}
 
 {targets}
 limit {{
@@ -335,9 +336,11 @@ class Spoold(Server):
 
     name = "spoold"
 
-    def __init__(self, folder, targets, tls=False, options="", store=""):
+    def __init__(self, folder, targets, tls=False, options="", store="",
+                 extra=""):
         super().__init__(folder)
         self.store = store
+        self.extra = extra
         self.targets = targets
         self.tls = tls
         self.options = options
@@ -365,6 +368,7 @@ class Spoold(Server):
         return SPOOLD_CONF.format(
             folder=self.folder, control=self.control, port=self.port,
             targets=targets, tls=self.certificate() if self.tls else "",
+            extra=self.extra,
             store=f"store {{ {self.store} }}" if self.store else "")
 
     def certificate(self):
