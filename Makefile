@@ -26,9 +26,13 @@ PACKAGES_build = gcc libc6-dev make pkg-config dns-root-data \
     libconfuse-dev libcrypt-dev libevent-dev libgmime-3.0-dev libjansson-dev liblmdb-dev libsodium-dev \
     libssl-dev libunbound-dev libzstd-dev uthash-dev
 PACKAGES_npm   = $(shell command -v npm >/dev/null || echo npm)
-PACKAGES_check = $(PACKAGES_build) clang dovecot-core fuse3 libclang-rt-14-dev \
+PACKAGES_check = $(PACKAGES_build) clang dovecot-core dovecot-lmtpd fuse3 libclang-rt-14-dev \
     ldnsutils libcmocka-dev libfuse3-dev \
-    mandoc nsd openssl postfix python3 $(PACKAGES_npm)
+    mandoc nsd openssl postfix python3 $(PACKAGES_npm) $(LIBRARIES_peers)
+# Servers that cannot be installed beside Postfix are unpacked to build/peers.
+PACKAGES_peers  = exim4-daemon-light opensmtpd
+LIBRARIES_peers = libdb5.3 libevent-2.1-7 libgnutls-dane0 libidn12 libnsl2 \
+    libpcre2-8-0
 PACKAGES_demo  = $(PACKAGES_build) python3
 PACKAGES_bench = $(PACKAGES_build) dovecot-core openssl postfix python3 $(PACKAGES_npm)
 
@@ -593,6 +597,13 @@ $(BUILD)/interop/mime_show: $(BUILD)/obj/tests/interop/mime_show.o $(LIBSPOOL)
 	@mkdir -p $(@D)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS_libspool) $(LDLIBS_gmime)
+
+# Lets servers run as an ordinary user (tests/interop/peers.py).
+build/interop/ordinary.so: tests/interop/ordinary.c | build/.packages-build
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -fPIC -shared -o $@ $< -ldl
+
 # Sets the clocks (tests/fault).
 build/clock.so: tests/fault/clock.c | build/.packages-build
 	$(SAY) LINK $@
@@ -614,7 +625,8 @@ PARTS_python = $(wildcard tests/e2e/test_*.py tests/interop/test_*.py) \
     tests/fault/bad_days.py
 
 check: | build/.packages-check
-	$(MAKE) all build/interop/mime_show build/fault.so build/clock.so build/powercut $(FUZZ_ALL)
+	$(MAKE) all build/peers/.unpacked build/interop/ordinary.so
+	$(MAKE) build/interop/mime_show build/fault.so build/clock.so build/powercut $(FUZZ_ALL)
 	$(MAKE) SAN=1 all $(SAN_UNIT)
 	FUZZ_CHECK_SECONDS=$(FUZZ_CHECK_SECONDS) $(PYTHON) tests/run.py \
 	    $(LINT) $(SAN_UNIT) $(FUZZ_ALL) $(PARTS_python)
@@ -691,6 +703,20 @@ build/.packages-%: Makefile
 	      echo "make: could not install: $$missing"; exit 1; }; \
 	fi; \
 	touch $@
+
+# Where it cannot be done, the tests that need them fail and say so.
+build/peers/.unpacked: | build/.packages-check
+	@rm -rf build/peers && mkdir -p build/peers
+	$(SAY) FETCH "$(PACKAGES_peers)"
+	@cd build/peers && sudo= && { [ "$$(id -u)" = 0 ] || sudo='sudo -n'; } && \
+	if { apt-get download $(PACKAGES_peers) || \
+	     { $$sudo apt-get update -qq && \
+	       apt-get download $(PACKAGES_peers); }; } >log 2>&1; then \
+	    for package in *.deb; do dpkg -x $$package . || exit 1; done; \
+	    chmod -R u-s,g-s . && rm -f *.deb && touch .unpacked; \
+	else \
+	    tail -5 log; echo "make: could not fetch: $(PACKAGES_peers)"; \
+	fi
 
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h' | grep -v _table.h)

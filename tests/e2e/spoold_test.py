@@ -42,7 +42,7 @@ TMP = os.path.join(ROOT, "build", "test-tmp")
 IS_ROOT = os.geteuid() == 0
 NOBODY = 65534
 
-DEADLINE = 20  # seconds; generous, since it is only used up by failures
+DEADLINE = 60  # seconds; generous, since it is only used up by failures
 SANITIZER = re.compile(
     r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|Assertion .* failed")
 

@@ -1,0 +1,39 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""Deliveries to a real OpenSMTPD.
+
+The one of Debian 12 offers STARTTLS and fails in every handshake: it was
+made for an older OpenSSL. So what is seen of TLS here is what becomes of a
+target that breaks in this way.
+"""
+
+import unittest
+
+import deliveries
+import peers
+
+
+class OpenSmtpdTest(deliveries.Deliveries):
+    peer_class = peers.OpenSmtpd
+
+    def test_starttls(self):
+        """In the clear, where it may be, and the log says why."""
+        peer = self.make_peer(tls=True)
+        spoold = self.spoold(peer, tls="opportunistic")
+        self.deliver(spoold, peer)
+        self.assertEqual(spoold.target()["tls"], "none")
+        self.assertRegex(spoold.log(), "alert internal error.*; "
+                                       "going on without TLS")
+
+    def test_require(self):
+        """Held, where it may not be, and spoolctl says why."""
+        peer = self.make_peer(tls=True)
+        spoold = self.spoold(peer, tls="require")
+        message_id = spoold.send()
+        with peer:
+            self.held_because(spoold, message_id, "alert internal error")
+        self.assertEqual(self.behind.transactions, [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
