@@ -101,47 +101,49 @@ remove_account(struct store_apply *apply, const struct account *account)
                : result;
 }
 
+/* One more access code; those whose time is over make room. */
+static enum apply_result
+invite(struct store_apply *apply, struct account *row,
+       const struct account *account, uint64_t when_ms)
+{
+    struct account_code codes[ACCOUNT_CODES_MAX];
+    const struct record_list before = row->codes;
+    const struct account_code *old = before.items;
+    enum apply_result result;
+    size_t n = 0;
+
+    for (size_t i = 0; i < before.count; i++)
+        if (old[i].until_ms > when_ms && n < ACCOUNT_CODES_MAX)
+            codes[n++] = old[i];
+    if (account->codes.count != 1 || n == ACCOUNT_CODES_MAX) {
+        why_text(&apply->why, "%d access codes are open already",
+                 ACCOUNT_CODES_MAX);
+        return APPLY_REFUSED;
+    }
+    codes[n++] = *(const struct account_code *)account->codes.items;
+    row->codes = (struct record_list){codes, n};
+    result = put(apply, row);
+    row->codes = before;
+    return result;
+}
+
 /* What of account goes into row. */
 static enum apply_result
 change(struct store_apply *apply, uint64_t what, struct account *row,
        const struct account *account, uint64_t when_ms)
 {
-    struct account_code codes[ACCOUNT_CODES_MAX];
-    const struct account_code *old = row->codes.items;
-    struct record_list kept = row->codes;
-    enum apply_result result;
-
-    switch (what) {
-    case USER_PASSWORD:
-    case USER_IMPORT:
+    if (what == USER_INVITE)
+        return invite(apply, row, account, when_ms);
+    row->version++;
+    if (what == USER_PATTERNS) {
+        row->patterns = account->patterns;
+    } else {
         row->hashes = account->hashes;
         row->learned = (struct view){0};
         row->learned_ms = 0;
         row->codes.count = 0;
-        row->version++;
-        break;
-    case USER_PATTERNS:
-        row->patterns = account->patterns;
-        row->version++;
-        break;
-    default: /* USER_INVITE: those whose time is over make room */
-        row->codes = (struct record_list){codes, 0};
-        for (size_t i = 0; i < kept.count; i++)
-            if (old[i].until_ms > when_ms &&
-                row->codes.count < ACCOUNT_CODES_MAX)
-                codes[row->codes.count++] = old[i];
-        if (account->codes.count != 1 ||
-            row->codes.count == ACCOUNT_CODES_MAX) {
-            why_text(&apply->why, "%d access codes are open already",
-                     ACCOUNT_CODES_MAX);
-            return APPLY_REFUSED;
-        }
-        codes[row->codes.count++] =
-            *(const struct account_code *)account->codes.items;
     }
-    result = put(apply, row);
-    row->codes = kept;
-    return result;
+    return put(apply, row);
 }
 
 /* Whoever is signed in as the user has to hear of it. */

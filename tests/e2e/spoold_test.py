@@ -16,6 +16,7 @@ exit status 0 and a log without a sanitizer's report.
 SPOOLD_BUILD names the directory of the binaries (default: build).
 """
 
+import imaplib
 import itertools
 import json
 import os
@@ -166,13 +167,23 @@ class Result:
         return "exit %d\n%s%s" % (self.code, self.text, self.err)
 
 
+class ImapClient(imaplib.IMAP4):
+    def __init__(self, port, address=None):
+        self.source = (address, 0) if address else None
+        super().__init__("127.0.0.1", port, 60)
+
+    def _create_socket(self, timeout):
+        return socket.create_connection((self.host, self.port), timeout,
+                                        source_address=self.source)
+
+
 class Daemon:
     """One spoold with its directory. The fields may be changed between
     stop() and start(), or before reload()."""
 
     def __init__(self, directory, sink=None, targets=None, domains=None,
                  limit=None, store=None, tls=False, settings=None,
-                 as_uid=None, environ=None, resolver=None):
+                 as_uid=None, environ=None, resolver=None, imap=False):
         self.directory = directory
         self.control_directory = tempfile.mkdtemp(prefix="spoold-")
         os.chmod(self.control_directory, 0o755)
@@ -196,6 +207,10 @@ class Daemon:
         self.tls = tls
         self.settings = settings or {}
         self.resolver = resolver or {}
+        # True, or the section imap
+        self.imap = {} if imap is True else imap
+        self.imap_port = free_port() if imap is not False else None
+        self.imap_clients = []
 
     # --- configuration
 
@@ -211,6 +226,11 @@ class Daemon:
         text = "".join("%s = %s\n" % (key, config_value(value))
                        for key, value in settings.items())
         text += config_section("listen smtp", {"address": self.listen})
+        if self.imap_port:
+            text += config_section("listen imap", {
+                "address": ["127.0.0.1:%d" % self.imap_port]})
+        if self.imap:
+            text += config_section("imap", self.imap)
         if self.tls:
             text += config_section("tls", {"certificate": self.path("cert"),
                                            "key": self.path("key")})
@@ -357,6 +377,9 @@ class Daemon:
     def close(self):
         """End of the test, in whatever state."""
         self.kill_all()
+        for imap in self.imap_clients:
+            imap.file.close()
+            imap.sock.close()
         self.before_close()
         shutil.rmtree(self.control_directory, ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -380,11 +403,13 @@ class Daemon:
 
     def ctl(self, *arguments, **options):
         """spoolctl as given, with this daemon's socket."""
+        if "input" not in options:
+            options["stdin"] = subprocess.DEVNULL
         command = [os.path.join(self.build, "spoolctl"), "-s", self.control,
                    *arguments]
         return Result(subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=60, env=self.environment(), **options))
+            command, capture_output=True, timeout=60,
+            env=self.environment(), **options))
 
     def json(self, *arguments):
         """spoolctl --json, which must succeed."""
@@ -414,6 +439,25 @@ class Daemon:
         """address to the recipient's object"""
         return {r["address"]: r
                 for r in self.json("show", message_id)["recipients"]}
+
+    # --- readers
+
+    def user(self, name, *addresses, password="secret"):
+        """Somebody who reads held mail; None: without a password."""
+        more = ["--no-password"] if password is None else []
+        result = self.ctl("user", "add", *more, name, *addresses,
+                          input=(password or "").encode() + b"\n")
+        if result.code != 0:
+            raise AssertionError("user add %s: %r" % (name, result))
+
+    def imap_client(self, name=None, password="secret", address=None):
+        """imaplib's client, from another address of this host or not, signed
+        in where a name is given."""
+        imap = ImapClient(self.imap_port, address)
+        self.imap_clients.append(imap)
+        if name is not None:
+            imap.login(name, password)
+        return imap
 
     # --- mail
 
