@@ -131,6 +131,7 @@ SRCS_libspool = \
     libspool/db.c \
     libspool/db_rows.c \
     libspool/db_write.c \
+    libspool/db_undo.c \
     libspool/db_ledger.c \
     libspool/db_sieve.c \
     libspool/db_mailbox.c \
@@ -187,6 +188,8 @@ SRCS_spoold = \
     spoold/store_outcome.c \
     spoold/store_delivery.c \
     spoold/store_steer.c \
+    spoold/store_undo.c \
+    spoold/store_undo_due.c \
     spoold/store_refs.c \
     spoold/store_share.c \
     spoold/store_keys.c \
@@ -226,6 +229,7 @@ SRCS_spoold = \
     spoold/replay_content.c \
     spoold/replay_outcome.c \
     spoold/replay_report.c \
+    spoold/replay_return.c \
     spoold/replay_delay.c \
     spoold/imap.c \
     spoold/imap_key.c \
@@ -266,6 +270,7 @@ SRCS_spoold = \
     spoold/control_dictionary.c \
     spoold/control_check.c \
     spoold/control_steer.c \
+    spoold/control_undo.c \
     spoold/control_watch.c \
     spoold/control_audit.c \
     spoold/control_audit_chain.c \
@@ -294,6 +299,7 @@ SRCS_spoolctl = \
     spoolctl/show_audit.c \
     spoolctl/show_trace.c \
     spoolctl/show_why.c \
+    spoolctl/confirm.c \
     spoolctl/show_steer.c \
     spoolctl/show_user.c \
     spoolctl/user_import.c \
@@ -521,7 +527,7 @@ $(BUILD)/unit/test_control_audit: LDFLAGS += -Wl,--wrap=db_read_message
 # What applying records takes.
 OBJS_apply = $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
     store_outcome.o \
-    store_delivery.o store_refs.o store_steer.o store_keys.o \
+    store_delivery.o store_refs.o store_steer.o store_undo.o store_keys.o \
     store_checkpoint.o store_learn.o store_mend.o store_mailbox.o store_mark.o \
     store_own.o store_user.o)
 $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \

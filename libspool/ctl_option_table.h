@@ -19,4 +19,6 @@ X(LOCK,       "--lock",       false)
 X(FOR,        "--for",        true)
 X(NO_PASSWORD, "--no-password", false)
 X(DOMAIN,     "--domain",     true)
+X(HOME,       "--home",       false)
+X(YES,        "--yes",        false)
 /* clang-format on */

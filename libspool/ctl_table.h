@@ -64,6 +64,28 @@ X(DISCARD, CONTROL(discard), "discard", "[--dry-run] [--reason TEXT] QUERY|ID ..
   "give deliveries up; nobody is told",
   "The message is kept for a time, as after a delivery: \"spoolctl replay again\n"
   "state:discarded\" takes it up once more. For good: \"spoolctl erase\".\n")
+X(REDIRECT, CONTROL(redirect), "redirect", "[--dry-run] [--reason TEXT] [--home] QUERY|ID ... [TARGET]", 1, CTL_ARGUMENTS_MAX, CTL_ONE,
+  "send messages to another target than their own",
+  "TARGET is the name of a target section: the last argument. What waits for\n"
+  "its next try is tried there now; what is on hold stays on hold. --home, in\n"
+  "place of TARGET, sends them to their own again. All that waits for a target:\n"
+  "target:NAME. New mail goes where its domain says: change that in spoold.conf\n"
+  "and reload. What a target takes at this moment may arrive twice.\n")
+X(RETURN, CONTROL(return), "return", "[--dry-run] [--yes] [--reason TEXT] QUERY|ID ...", 1, CTL_ARGUMENTS_MAX, CTL_ONE,
+  "give messages back to their senders, with a notice, now",
+  "It cannot be undone: on a terminal you are asked first, unless --yes is\n"
+  "given. The notices go out a few a minute (limit { notices }). The reason is\n"
+  "for the ledger; the sender does not see it. Messages whose sender cannot be\n"
+  "told, because he is null or asked for no notices, stay: \"spoolctl discard\"\n"
+  "gives those up.\n")
+X(UNDO_LIST, CONTROL(undo_list), "undo list", "", 0, 0, CTL_MANY,
+  "the commands of the last hour that can be undone",
+  "")
+X(UNDO, CONTROL(undo), "undo", "[--dry-run] [--reason TEXT] [NUMBER]", 0, 1, CTL_ONE,
+  "take back what the last command made of messages",
+  "hold, release, discard, redirect and replay again, for an hour; NUMBER is\n"
+  "the command's in \"spoolctl undo list\". What has happened to a delivery since\n"
+  "stays as it is. return and erase cannot be undone.\n")
 X(REPLAY_AGAIN, CONTROL(replay_again), "replay again", "[--dry-run] [--reason TEXT] QUERY|ID ...", 1, CTL_ARGUMENTS_MAX, CTL_ONE,
   "deliver messages once more that are still kept",
   "Deliveries that were delivered; where QUERY says so (state:returned,\n"

@@ -158,10 +158,25 @@ enum db_result db_get_raw(struct db_txn *txn, struct view table,
 enum db_result db_del_raw(struct db_txn *txn, struct view table,
                           struct view key);
 
+/* undo: a command of the operator (id and n 0), and what deliveries were
+ * before it. next: the first row not before number, id, n, which are set to
+ * its own. */
+enum db_result db_put_undo(struct db_txn *txn, uint64_t number, uint64_t id,
+                           uint64_t n, const struct undo_row *row);
+enum db_result db_get_undo(struct db_txn *txn, uint64_t number, uint64_t id,
+                           uint64_t n, struct undo_row *row);
+enum db_result db_del_undo(struct db_txn *txn, uint64_t number, uint64_t id,
+                           uint64_t n);
+enum db_result db_next_undo(struct db_txn *txn, uint64_t *number, uint64_t *id,
+                            uint64_t *n, struct undo_row *row);
+
 /* Appends a message's signature to the last block of sieve; *block is where
  * it went (message.block). */
 enum db_result db_sieve_add(struct db_txn *txn, uint64_t id,
                             const struct sieve *sieve, uint64_t *block);
+/* Adds to the signature what is true of the message from now on. */
+enum db_result db_sieve_extend(struct db_txn *txn, uint64_t block, uint64_t id,
+                               const struct sieve *more);
 /* The message is gone. */
 enum db_result db_sieve_drop(struct db_txn *txn, uint64_t block, uint64_t id);
 

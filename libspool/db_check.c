@@ -367,8 +367,8 @@ static const struct {
     {DB_target, look_at_row},       {DB_setting, look_at_row},
     {DB_key, look_at_row},          {DB_dictionary, look_at_row},
     {DB_domain, look_at_row},       {DB_checkpoint, look_at_row},
-    {DB_aside, look_at_row},        {DB_ledger, look_at_ledger},
-    {DB_message, look_at_content},
+    {DB_aside, look_at_row},        {DB_undo, look_at_row},
+    {DB_ledger, look_at_ledger},    {DB_message, look_at_content},
 };
 #define WALKS (sizeof(walks) / sizeof(walks[0]))
 

@@ -33,7 +33,8 @@
     X(own, CHECKED, "id")                                                      \
     X(structure, CHECKED, "id")                                                \
     X(login, CHECKED, "name")                                                  \
-    X(user, CHECKED, "number")
+    X(user, CHECKED, "number")                                                 \
+    X(undo, CHECKED, "number, id, n")
 
 enum db_table {
 #define X(name, form, key) DB_##name,
@@ -130,6 +131,10 @@ void db_key_part(struct db_key *key, uint64_t id, uint64_t n, unsigned part);
 void db_key_id_n(struct db_key *key, uint64_t id, uint64_t n);
 void db_key_later(struct db_key *key, uint64_t when_ms, uint64_t id,
                   uint64_t n);
+void db_key_undo(struct db_key *key, uint64_t number, uint64_t id, uint64_t n);
+/* -1: it is none. */
+int db_undo_key(const struct db_key *key, uint64_t *number, uint64_t *id,
+                uint64_t *n);
 /* number, box, uid; and with the modseq in front. */
 void db_key_place(struct db_key *key, uint64_t number, uint64_t box,
                   uint64_t uid);

@@ -111,6 +111,11 @@ int db_read_aside_after(struct db *db, uint64_t after, uint64_t *number,
                         struct aside_row *out, struct buf *memory,
                         struct why *why);
 
+/* The row of undo behind number, id, n, which are set to its own. */
+int db_read_undo_after(struct db *db, uint64_t *number, uint64_t *id,
+                       uint64_t *n, struct undo_row *out, struct buf *memory,
+                       struct why *why);
+
 /* Ids whose signature passes mask, in the order in which the messages came
  * to the store: up to max of them; looks at *blocks blocks at the most and
  * leaves how many are left. *cursor is 0 at first. Returns the number of ids;

@@ -159,3 +159,19 @@ db_read_share_after(struct db *db, struct view after, struct buf *domain,
     buf_free(&memory);
     return found;
 }
+
+int
+db_read_undo_after(struct db *db, uint64_t *number, uint64_t *id, uint64_t *n,
+                   struct undo_row *out, struct buf *memory, struct why *why)
+{
+    struct db_key key;
+    int found;
+
+    db_key_undo(&key, *number, *id, *n + 1);
+    found = read_row(db, DB_undo, MDB_SET_RANGE, &key, memory, why);
+    if (found == 1)
+        found = decode_row(DB_undo, &key, memory, &undo_row_record, out, why);
+    if (found == 1 && db_undo_key(&key, number, id, n) != 0)
+        return why_text(why, "a row of undo without a number");
+    return found;
+}

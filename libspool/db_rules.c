@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "db_rules.h"
 
+#include "account.h"
+#include "mailbox.h"
+
 #include <inttypes.h>
 
 int
@@ -134,6 +137,13 @@ static const struct record_type *const types[DB_TABLE_COUNT] = {
     [DB_domain] = &domain_share_record,
     [DB_checkpoint] = &checkpoint_record,
     [DB_aside] = &aside_row_record,
+    [DB_address] = &address_row_record,
+    [DB_mark] = &mark_record,
+    [DB_own] = &message_record,
+    [DB_structure] = &structure_row_record,
+    [DB_login] = &address_row_record,
+    [DB_user] = &account_record,
+    [DB_undo] = &undo_row_record,
 };
 
 union any_row {
@@ -145,6 +155,11 @@ union any_row {
     struct domain_share share;
     struct checkpoint checkpoint;
     struct aside_row aside;
+    struct address_row address;
+    struct mark mark;
+    struct structure_row structure;
+    struct account account;
+    struct undo_row undo;
     struct db_totals totals;
 };
 
@@ -177,6 +192,12 @@ names_itself(enum db_table table, struct view key, const union any_row *row)
         return key.len == 8 && bytes_get64(key.data) == row->checkpoint.seq;
     case DB_aside:
         return key.len == 8;
+    case DB_undo: /* a command, or a delivery in a state there is */
+        return key.len == 20 &&
+               (bytes_get64(key.data + 8) == 0
+                    ? row->undo.what != 0 && row->undo.began_ms != 0
+                    : row->undo.state >= DELIVERY_READY &&
+                          row->undo.state <= DELIVERY_STATE_MAX);
     default:
         return true;
     }
@@ -200,6 +221,7 @@ db_rules_row(enum db_table table, struct view key, struct view value,
              struct why *why)
 {
     union any_row row;
+    bool itself;
 
     switch (table) {
     case DB_message:
@@ -215,6 +237,9 @@ db_rules_row(enum db_table table, struct view key, struct view value,
     case DB_sieve:
         return (key.len == 8 && value.len == DB_SIEVE_BYTES) ||
                wrong(why, "it is no block");
+    case DB_mailbox:
+        return (key.len == 9 && value.len >= 8) || wrong(why, "it is none");
+    case DB_vanished:
     case DB_ready:
     case DB_later:
         return true;
@@ -223,8 +248,9 @@ db_rules_row(enum db_table table, struct view key, struct view value,
     }
     if (db_row_decode(table, key, value, types[table], &row) != 0)
         return wrong(why, "its check bytes do not fit");
-    return names_itself(table, key, &row) ||
-           wrong(why, "it stands in another's place");
+    itself = names_itself(table, key, &row);
+    record_clear(types[table], &row);
+    return itself || wrong(why, "it stands in another's place");
 }
 
 /* --- indexes ---------------------------------------------------------------

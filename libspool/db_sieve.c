@@ -143,26 +143,52 @@ db_sieve_add(struct db_txn *txn, uint64_t id, const struct sieve *sieve,
     return DB_OK;
 }
 
-enum db_result
-db_sieve_drop(struct db_txn *txn, uint64_t block, uint64_t id)
+/* *slot is the message's in its block, which is loaded. */
+static int
+find_slot(struct db_txn *txn, uint64_t block, uint64_t id, char **slot)
 {
     int rc = block != 0 ? sieve_load(txn, block) : MDB_NOTFOUND;
     char *bytes = txn->sieve.bytes;
 
     if (rc != 0)
-        return db_txn_result(txn, rc);
+        return rc;
     for (size_t i = 0; i < block_count(bytes) && i < DB_SIEVE_SLOTS; i++) {
-        char *slot = block_slot(bytes, i);
-
-        if (bytes_get64(slot) != id)
-            continue;
-        memset(slot, 0, DB_SIEVE_SLOT);
-        if (bytes_get32(bytes + 4) > 0)
-            bytes_put32(bytes + 4, bytes_get32(bytes + 4) - 1);
-        txn->sieve.changed = true;
-        return DB_OK;
+        *slot = block_slot(bytes, i);
+        if (bytes_get64(*slot) == id)
+            return 0;
     }
-    return DB_NONE;
+    return MDB_NOTFOUND;
+}
+
+enum db_result
+db_sieve_extend(struct db_txn *txn, uint64_t block, uint64_t id,
+                const struct sieve *more)
+{
+    char *slot;
+    int rc = find_slot(txn, block, id, &slot);
+
+    if (rc != 0)
+        return db_txn_result(txn, rc);
+    for (int i = 0; i < SIEVE_WORDS; i++)
+        bytes_put64(slot + 8 + 8 * i,
+                    bytes_get64(slot + 8 + 8 * i) | more->bits[i]);
+    txn->sieve.changed = true;
+    return DB_OK;
+}
+
+enum db_result
+db_sieve_drop(struct db_txn *txn, uint64_t block, uint64_t id)
+{
+    char *bytes = txn->sieve.bytes, *slot;
+    int rc = find_slot(txn, block, id, &slot);
+
+    if (rc != 0)
+        return db_txn_result(txn, rc);
+    memset(slot, 0, DB_SIEVE_SLOT);
+    if (bytes_get32(bytes + 4) > 0)
+        bytes_put32(bytes + 4, bytes_get32(bytes + 4) - 1);
+    txn->sieve.changed = true;
+    return DB_OK;
 }
 
 /* --- readers -------------------------------------------------------------- */

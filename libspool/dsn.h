@@ -38,9 +38,9 @@ struct dsn_recipient {
     struct view
         orcpt; /* ORCPT as the sender gave it (RFC 3461 4.2), or empty */
     enum dsn_cause cause;
-    bool unknown;       /* EXPIRED: it may have arrived all the same */
-    uint64_t code;      /* the last reply, 0: there was none */
-    struct view reply;  /* its text, with the enhanced status code if any */
+    bool unknown;      /* EXPIRED, GIVEN_UP: it may have arrived all the same */
+    uint64_t code;     /* the last reply, 0: there was none */
+    struct view reply; /* its text, with the enhanced status code if any */
     struct view remote; /* the server that said so; empty: none did */
     int64_t attempt_ms; /* when */
 };

@@ -79,6 +79,10 @@ add_cause(struct buf *out, const struct dsn_recipient *recipient)
     case DSN_GIVEN_UP:
         buf_add_text(out, "The administrators of this server send it back "
                           "undelivered.");
+        if (recipient->unknown)
+            buf_add_text(out, " The recipient's server did not answer to the "
+                              "end of the message, so it may have arrived in "
+                              "spite of this.");
         buf_add_text(out, replied ? " The recipient's server last said:" : "");
         break;
     case DSN_WAITING:
@@ -125,6 +129,21 @@ count_of(const struct dsn *dsn, enum dsn_action action)
     return n;
 }
 
+/* Nothing is wrong with the message: its way was closed. */
+static const char given_up_then[] =
+    "What you can do: reach the recipient in another way, or send the message "
+    "again later.";
+
+static bool
+all_given_up(const struct dsn *dsn)
+{
+    for (size_t i = 0; i < dsn->n_recipients; i++)
+        if (dsn_action_of(&dsn->recipients[i]) == DSN_FAILED &&
+            dsn->recipients[i].cause != DSN_GIVEN_UP)
+            return false;
+    return true;
+}
+
 /* All recipients of one action. *listed is how many were named so far. */
 static void
 add_action(struct buf *out, const struct dsn *dsn, enum dsn_action action,
@@ -149,7 +168,10 @@ add_action(struct buf *out, const struct dsn *dsn, enum dsn_action action,
                  "  %s%zu more, who are named in the second part of this\r\n"
                  "  message.\r\n\r\n",
                  named > 0 ? "and " : "", n - named);
-    dsn_add_wrapped(out, 0, "", view_of(words[action].then));
+    dsn_add_wrapped(out, 0, "",
+                    view_of(action == DSN_FAILED && all_given_up(dsn)
+                                ? given_up_then
+                                : words[action].then));
     buf_add_text(out, "\r\n");
 }
 

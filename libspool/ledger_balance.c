@@ -434,6 +434,8 @@ ledger_balance_add(struct ledger_balance *balance, uint64_t seq,
     case EVENT_DUE:
     case EVENT_HELD:
     case EVENT_RELEASED:
+    case EVENT_REDIRECTED:
+    case EVENT_UNDONE:
         add_step(balance, seq, entry);
         break;
     case EVENT_AGAIN:

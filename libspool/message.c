@@ -216,6 +216,25 @@ static const struct record_field aside_row_fields[] = {
 };
 RECORD_TYPE(aside_row);
 
+static const struct record_field undo_row_fields[] = {
+    RECORD_NUM_FIELD(1, undo_row, began_ms),
+    RECORD_NUM_FIELD(2, undo_row, what),
+    RECORD_NUM_FIELD(3, undo_row, count),
+    RECORD_VIEW_FIELD(4, undo_row, by),
+    RECORD_VIEW_FIELD(5, undo_row, reason),
+    RECORD_NUM_FIELD(6, undo_row, after_ms),
+    RECORD_NUM_FIELD(7, undo_row, after),
+    RECORD_NUM_FIELD(8, undo_row, state),
+    RECORD_NUM_FIELD(9, undo_row, next_ms),
+    RECORD_NUM_FIELD(10, undo_row, changed_ms),
+    RECORD_NUM_FIELD(11, undo_row, attempts),
+    RECORD_NUM_FIELD(12, undo_row, spent_ms),
+    RECORD_NUM_FIELD(13, undo_row, untold),
+    RECORD_VIEW_FIELD(14, undo_row, target),
+    RECORD_VIEW_FIELD(15, undo_row, home),
+};
+RECORD_TYPE(undo_row);
+
 static const struct record_field ledger_entry_fields[] = {
     RECORD_NEEDED_NUM(1, ledger_entry, when_ms),
     RECORD_NEEDED_NUM(2, ledger_entry, event),

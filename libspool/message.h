@@ -259,6 +259,32 @@ struct aside_row {
 };
 extern const struct record_type aside_row_record;
 
+/* Key: number, id, n. With id 0: a command of the operator; otherwise what
+ * one delivery was before it. Both go after an hour, or when it is undone. */
+struct undo_row {
+    /* The command: */
+    uint64_t began_ms;
+    uint64_t what;      /* enum steer_what (proto.h) */
+    uint64_t count;     /* deliveries it changed */
+    struct view by;     /* the operator */
+    struct view reason; /* in his words */
+    /* The delivery, as it is after the command: */
+    uint64_t after_ms; /* its changed_ms; another now: leave it alone */
+    uint64_t after;    /* its state */
+    /* and as it was before: */
+    uint64_t state;
+    uint64_t next_ms;
+    uint64_t changed_ms;
+    uint64_t attempts;
+    uint64_t spent_ms; /* of hold-for, up to the command */
+    uint64_t untold;
+    struct view target; /* empty: the same */
+    struct view home;
+};
+extern const struct record_type undo_row_record;
+/* How long a command can be undone. */
+#define UNDO_MS UINT64_C(3600000)
+
 /* Key: seq. One change of state, in the transaction that makes it. */
 struct ledger_entry {
     uint64_t when_ms;

@@ -115,6 +115,7 @@ static const struct record_field proto_outcome_fields[] = {
     RECORD_NUM_FIELD(5, proto_outcome, what),
     RECORD_VIEW_FIELD(6, proto_outcome, by),
     RECORD_VIEW_FIELD(7, proto_outcome, reason),
+    RECORD_VIEW_FIELD(8, proto_outcome, target),
 };
 RECORD_TYPE(proto_outcome);
 
@@ -230,6 +231,11 @@ static const struct record_field proto_steer_fields[] = {
     RECORD_VIEW_FIELD(3, proto_steer, by),
     RECORD_VIEW_FIELD(4, proto_steer, reason),
     RECORD_LIST_FIELD(5, proto_steer, items, proto_steer_item_record),
+    RECORD_VIEW_FIELD(6, proto_steer, target),
+    RECORD_NUM_FIELD(7, proto_steer, number),
+    RECORD_NUM_FIELD(8, proto_steer, began_ms),
+    RECORD_NUM_FIELD(9, proto_steer, undoes),
+    RECORD_NUM_FIELD(10, proto_steer, dry_run),
 };
 RECORD_TYPE(proto_steer);
 
@@ -322,6 +328,21 @@ role_name(enum role role)
     return role < ROLE_COUNT ? role_names[role] : "unknown";
 }
 
+const char *
+steer_name(uint64_t what)
+{
+    static const char *const names[] = {
+        [STEER_HOLD] = "hold",       [STEER_RELEASE] = "release",
+        [STEER_DISCARD] = "discard", [STEER_AGAIN] = "replay again",
+        [STEER_ERASE] = "erase",     [STEER_REDIRECT] = "redirect",
+        [STEER_UNDO] = "undo",       [STEER_RETURN] = "return",
+    };
+
+    if (what >= sizeof(names) / sizeof(names[0]) || names[what] == NULL)
+        return "steering";
+    return names[what];
+}
+
 bool
 steer_applies(uint64_t what, uint64_t state)
 {
@@ -331,10 +352,12 @@ steer_applies(uint64_t what, uint64_t state)
     case STEER_RELEASE:
         return state == DELIVERY_HELD;
     case STEER_DISCARD:
+    case STEER_REDIRECT:
+    case STEER_RETURN:
         return delivery_is_open(state);
     case STEER_AGAIN:
         return !delivery_is_open(state);
     default:
-        return what == STEER_ERASE;
+        return what == STEER_ERASE || what == STEER_UNDO;
     }
 }

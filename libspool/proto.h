@@ -140,6 +140,7 @@ struct proto_outcome {
     uint64_t what;      /* enum outcome_what */
     struct view by;     /* RETURN: the operator */
     struct view reason; /* in his words */
+    struct view target; /* SAID: who said so */
 };
 struct proto_recorded {
     uint64_t id;
@@ -168,8 +169,8 @@ struct proto_target_now {
     uint64_t deferred;
     struct view reason;
     struct view hosts;
-    struct view tls;    /* of the last connection; empty: there was none */
-    struct view limits; /* an encoded struct target_limits, or empty */
+    struct view tls;         /* of the last connection; empty: there was none */
+    struct view limits;      /* an encoded struct target_limits, or empty */
     uint64_t pause_until_ms; /* paused: wall time, 0: until it is resumed */
     struct view paused_by;
     uint64_t rate;   /* messages a second it is found to bear */
@@ -207,9 +208,13 @@ enum steer_what {
     STEER_DISCARD = 3,
     STEER_AGAIN = 4, /* finished deliveries are made once more */
     STEER_ERASE = 5,
+    STEER_REDIRECT = 6, /* to another target, or (none named) to its own */
+    STEER_UNDO = 7,     /* what a command made of them */
+    STEER_RETURN = 8,   /* to the sender, with a notice: replay_return.c */
 };
 /* To which states of a delivery it can be applied; erase: all. */
 bool steer_applies(uint64_t what, uint64_t state);
+const char *steer_name(uint64_t what); /* the command: "hold", ... */
 struct proto_steer_item {
     uint64_t id;
     uint64_t n; /* delivery + 1, 0: all of the message that it can apply to */
@@ -220,6 +225,11 @@ struct proto_steer {
     struct view by;           /* the operator */
     struct view reason;       /* in his words */
     struct record_list items; /* struct proto_steer_item */
+    struct view target;       /* REDIRECT: where to; empty: each to its own */
+    uint64_t number;   /* of the command in undo; 0: it cannot be undone */
+    uint64_t began_ms; /* of the command, the same in all its portions */
+    uint64_t undoes;   /* UNDO: the number of that command */
+    uint64_t dry_run;  /* RETURN, 1: only count */
 };
 /* Each is done where it is still needed when it is applied. */
 enum mend_what {
@@ -288,11 +298,11 @@ extern const struct record_type proto_none_record, proto_blob_record,
     proto_submitted_record, proto_space_record, proto_ready_item_record,
     proto_queued_record, proto_result_record, proto_outcome_record,
     proto_recorded_record, proto_id_record, proto_ids_record,
-    proto_target_now_record, proto_targets_record, proto_limit_record, proto_pause_record,
-    proto_fetch_record, proto_fetched_record, proto_pair_record,
-    proto_pairs_record, proto_done_record, proto_signature_record,
-    proto_data_keys_record, proto_steer_record, proto_steer_item_record,
-    proto_mend_item_record, proto_mend_record;
+    proto_target_now_record, proto_targets_record, proto_limit_record,
+    proto_pause_record, proto_fetch_record, proto_fetched_record,
+    proto_pair_record, proto_pairs_record, proto_done_record,
+    proto_signature_record, proto_data_keys_record, proto_steer_record,
+    proto_steer_item_record, proto_mend_item_record, proto_mend_record;
 
 /* Content up to this goes inline in SUBMIT; more goes by descriptor. */
 #define PROTO_CONTENT_INLINE_MAX (128 * 1024)

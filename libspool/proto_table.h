@@ -61,6 +61,8 @@ X(SIGN,         STORE,              PARENT,               FD_NONE, proto_blob,  
 X(SIGNED,       PARENT,             STORE,                FD_NONE, proto_signature,   "public key and signature")
 X(STEER,        CONTROL,            STORE,                FD_NONE, proto_steer,       "the operator changes what becomes of these messages")
 X(STEERED,      STORE,              CONTROL,              FD_NONE, proto_done,        "how many deliveries (or messages erased), durably")
+X(RETURN,       CONTROL,            REPLAY,               FD_NONE, proto_steer,       "the operator gives these deliveries back to their senders")
+X(GIVEN_BACK,   REPLAY,             CONTROL,              FD_NONE, proto_done,        "how many, durably; before: how many stay, and why the first")
 X(SCRUB,        CONTROL,            STORE,                FD_NONE, proto_none,        "write over what was erased")
 X(SCRUBBED,     STORE,              CONTROL,              FD_NONE, proto_done,        "how many pages")
 X(MEND,         CONTROL,            STORE,                FD_NONE, proto_mend,        "set these rows aside or right")

@@ -276,6 +276,21 @@ ask_at(const char *path, const struct request *request, json_t *extra)
     return status;
 }
 
+/* Shows what would be done, and asks. Exit status: CTL_EXIT_DONE for yes. */
+static int
+confirm_at(const char *path, const struct request *request)
+{
+    struct request dry = *request;
+    int status;
+
+    dry.options[CTL_OPTION_DRY_RUN] = "";
+    status = ask_at(path, &dry, NULL);
+    if (status != CTL_EXIT_DONE || confirm_ask("This cannot be undone. Do it?"))
+        return status;
+    complain("nothing was done");
+    return CTL_EXIT_REFUSED;
+}
+
 static int
 ask_daemon(const struct request *request)
 {
@@ -290,6 +305,8 @@ ask_daemon(const struct request *request)
         complain("%s", why.text);
         status = CTL_EXIT_REFUSED;
     }
+    if (status == CTL_EXIT_DONE && confirm_is_needed(request))
+        status = confirm_at(path, request);
     if (status == CTL_EXIT_DONE)
         status = ask_at(path, request, extra);
     json_decref(extra);

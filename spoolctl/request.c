@@ -165,12 +165,24 @@ make_help(struct request *request)
 
 /* --- arguments ----------------------------------------------------------- */
 
+/* Arguments at the end that do not belong to the query: redirect's TARGET. */
+static size_t
+n_behind(const struct request *request)
+{
+    const char *arguments = ctl_row(request->command)->arguments;
+
+    return strstr(arguments, "... [TARGET]") != NULL &&
+                   request->options[CTL_OPTION_HOME] == NULL
+               ? 1
+               : 0;
+}
+
 static bool
-all_are_ids(const struct request *request)
+all_are_ids(const struct request *request, size_t end)
 {
     uint64_t id;
 
-    for (size_t i = request->first; i < request->n_words; i++)
+    for (size_t i = request->first; i < end; i++)
         if (msgid_parse(request->words[i], &id) != 0)
             return false;
     return true;
@@ -182,13 +194,13 @@ static int
 settle_query(struct request *request, struct why *why)
 {
     const char *arguments = ctl_row(request->command)->arguments;
+    size_t end = request->n_words - n_behind(request);
     struct query *query;
 
-    if (strstr(arguments, "QUERY") == NULL ||
-        request->n_words == request->first ||
-        (strstr(arguments, "ID") != NULL && all_are_ids(request)))
+    if (strstr(arguments, "QUERY") == NULL || end <= request->first ||
+        (strstr(arguments, "ID") != NULL && all_are_ids(request, end)))
         return 0;
-    for (size_t i = request->first; i < request->n_words; i++)
+    for (size_t i = request->first; i < end; i++)
         query_add_word(&request->query, request->words[i]);
     query = query_parse(buf_view(&request->query), why);
     if (query == NULL)
@@ -197,7 +209,9 @@ settle_query(struct request *request, struct why *why)
     query_print(query, &request->query);
     query_free(&query);
     request->words[request->first] = buf_view(&request->query);
-    request->n_words = request->first + 1;
+    memmove(&request->words[request->first + 1], &request->words[end],
+            (request->n_words - end) * sizeof(request->words[0]));
+    request->n_words = request->first + 1 + request->n_words - end;
     return 0;
 }
 

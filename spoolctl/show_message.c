@@ -209,6 +209,8 @@ show_recipient(const json_t *one)
 
     table_cell(&table, TEXT_PLAIN, "%s", member_text(one, "address"));
     table_cell(&table, TEXT_PLAIN, "%s", member_text(one, "target"));
+    if (*member_text(one, "home") != '\0')
+        table_suffix(&table, " (for %s)", member_text(one, "home"));
     table_cell(&table, look_of(state), "%s", state);
     table_cell(&table, TEXT_PLAIN, "%s",
                changed_ms != 0 ? when_print(changed_ms, when) : "-");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * hold, release, discard, replay again, erase for people. What was erased is
+ * hold, release, discard, redirect, return, undo, replay again, erase for
+ * people. What was erased is
  * listed with its digests: the output is the receipt.
  */
 #include "spoolctl.h"
@@ -23,6 +24,9 @@ say(const json_t *done, const char *name, const char *what, const char *would)
            member_count(member_num(done, name), "delivery", deliveries),
            member_count(member_num(done, "messages"), "message", messages),
            dry_run ? would : what);
+    if (member_num(done, "undo") != 0)
+        printf("To take it back within an hour: spoolctl undo %" PRIu64 "\n",
+               member_num(done, "undo"));
 }
 
 static void
@@ -53,9 +57,92 @@ again_end(const json_t *done, bool whole)
     say(done, "again", "made ready once more", "would be made once more");
 }
 
+static void
+redirect_end(const json_t *done, bool whole)
+{
+    (void)whole;
+    say(done, "redirected", "redirected", "would be redirected");
+}
+
+static void
+return_end(const json_t *done, bool whole)
+{
+    (void)whole;
+    say(done, "returned", "given back to their senders",
+        "would be given back to their senders");
+}
+
+static void
+undo_row(const json_t *row)
+{
+    char when[MEMBER_TEXT_MAX];
+
+    printf("%s, %s, by %s:\n", member_text(row, "command"),
+           member_when(member_time(row, "when"), when), member_text(row, "by"));
+}
+
+static void
+undo_end(const json_t *done, bool whole)
+{
+    uint64_t left = member_num(done, "left");
+
+    (void)whole;
+    say(done, "undone", "as before", "would be as before");
+    if (member_num(done, "messages") > 0 && left > 0)
+        printf("%" PRIu64 " changed since, or gone: left as they are\n", left);
+}
+
+/* --- undo list ------------------------------------------------------------ */
+
+static const struct table_column undo_columns[] = {
+    {"NUMBER", true, 0, 0},     {"COMMAND", false, 0, 0},
+    {"DELIVERIES", true, 0, 0}, {"WHEN", false, 0, 0},
+    {"LEFT", false, 0, 60},     {"BY", false, 8, 0},
+    {"REASON", false, 12, 0},
+};
+static struct table commands;
+static bool begun;
+
+static void
+undo_list_row(const json_t *row)
+{
+    char when[MEMBER_TEXT_MAX], until[MEMBER_TEXT_MAX];
+
+    if (!begun)
+        table_begin(&commands, undo_columns,
+                    sizeof(undo_columns) / sizeof(undo_columns[0]));
+    begun = true;
+    table_cell(&commands, TEXT_PLAIN, "%" PRIu64, member_num(row, "number"));
+    table_cell(&commands, TEXT_PLAIN, "%s", member_text(row, "command"));
+    table_cell(&commands, TEXT_PLAIN, "%" PRIu64,
+               member_num(row, "deliveries"));
+    table_cell(&commands, TEXT_PLAIN, "%s",
+               member_when(member_time(row, "when"), when));
+    table_cell(&commands, TEXT_PLAIN, "%s",
+               member_until(member_time(row, "until"), until));
+    table_cell(&commands, TEXT_PLAIN, "%s", member_text(row, "by"));
+    table_cell(&commands, TEXT_PLAIN, "%s", member_text(row, "reason"));
+    table_row_end(&commands);
+}
+
+static void
+undo_list_end(const json_t *done, bool whole)
+{
+    (void)done;
+    if (begun)
+        table_end(&commands);
+    else if (whole)
+        printf("There is nothing to undo.\n");
+}
+
+const struct show show_undo_list = {.row = undo_list_row, .end = undo_list_end};
+
 const struct show show_hold = {.end = hold_end};
 const struct show show_release = {.end = release_end};
 const struct show show_discard = {.end = discard_end};
+const struct show show_redirect = {.end = redirect_end};
+const struct show show_return = {.end = return_end};
+const struct show show_undo = {.row = undo_row, .end = undo_end};
 const struct show show_replay_again = {.end = again_end};
 
 /* --- erase ---------------------------------------------------------------- */

@@ -31,13 +31,7 @@ repeats(const char *event)
 static bool
 has_reply(const json_t *row)
 {
-    static const char *const without[] = {"held", "released", "discarded",
-                                          "again"};
-
-    for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++)
-        if (strcmp(without[i], member_text(row, "event")) == 0)
-            return false;
-    return member_num(row, "code") != 0;
+    return *member_text(row, "by") == '\0' && member_num(row, "code") != 0;
 }
 
 /* Replies have a code; for the rest it counts something. */

@@ -52,6 +52,12 @@ void request_init(struct request *request, size_t n_arguments);
 int request_parse(struct request *request, char **argv, struct why *why);
 void request_free(struct request *request);
 
+/* --- confirm.c ------------------------------------------------------------ */
+
+/* Is somebody there who is to be asked before it is done? */
+bool confirm_is_needed(const struct request *request);
+bool confirm_ask(const char *question);
+
 /* --- main.c --------------------------------------------------------------- */
 
 /* A line on standard error. */

@@ -85,7 +85,8 @@ struct control_client {
     struct buf line; /* READING: what has come of the request */
     json_t *request;
     enum ctl_command command;
-    size_t first; /* argument within "command" */
+    size_t first;  /* argument within "command" */
+    size_t behind; /* arguments at the end that the query is not made of */
 
     control_fn *on_input; /* the command takes what follows the request */
     control_fn *step;     /* to run when the turn and the output allow */
@@ -237,6 +238,28 @@ int control_walk_begin_any(struct control_walk *walk,
 int control_walk_next(struct control_walk *walk, struct db_message *message,
                       struct why *why);
 void control_walk_end(struct control_walk *walk);
+
+/* --- control_undo.c ------------------------------------------------------- */
+
+/* One of the operator's commands, and where a walk through its deliveries is.
+ * Begins as {0}. */
+struct control_undo {
+    uint64_t number;
+    uint64_t id, n;          /* of the delivery that was the last */
+    struct undo_row command; /* points into memory */
+    struct buf memory;
+};
+/* A number for a new command. */
+int control_undo_number(uint64_t *number, struct why *why);
+/* The command the argument names, or the last one. 1; 0: there is none (*why
+ * says so); -1: the store failed. */
+int control_undo_begin(struct control_undo *undo,
+                       const struct control_client *client, struct why *why);
+/* 1: *item is the next delivery; 2: it is, but (look) is not any more as the
+ * command left it; 0: the end; -1. */
+int control_undo_next(struct control_undo *undo, bool look,
+                      struct proto_steer_item *item, struct why *why);
+void control_undo_end(struct control_undo *undo);
 
 /* --- control_trace.c ----------------------------------------------------- */
 

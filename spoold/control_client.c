@@ -289,7 +289,7 @@ size_t
 control_n_arguments(const struct control_client *client)
 {
     return json_array_size(json_object_get(client->request, "command")) -
-           client->first;
+           client->first - client->behind;
 }
 
 static struct view

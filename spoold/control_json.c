@@ -64,6 +64,10 @@ json_recipient(const struct db_delivery *row, uint64_t arrived_ms)
                         control_json_time(waits ? delivery->next_ms : 0));
     json_object_set_new(json, "code", json_num(delivery->code));
     json_object_set_new(json, "reply", control_json_text(delivery->reply));
+    json_object_set_new(json, "home",
+                        delivery->home.len > 0
+                            ? control_json_text(delivery->home)
+                            : json_null());
     json_object_set_new(json, "warned", control_json_time(delivery->warned_ms));
     json_object_set_new(json, "untold",
                         delivery->untold != 0

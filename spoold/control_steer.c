@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * hold, release, discard, replay again, erase: the messages meant are found
- * step by step, and the store is told of them in portions that hold up no
- * mail; the next portion follows the answer to the last. What was erased is
- * written over at the end, also when the client does not wait for it.
+ * hold, release, discard, redirect, replay again, return, undo, erase: the
+ * messages meant are found step by step, and the store (of return: replay) is
+ * told of them in portions that hold up no mail; the next portion follows the
+ * answer to the last. What was erased is written over at the end, also when
+ * the client does not wait for it.
  *
  * Before: control_client.c (step by step)
- * After:  store.c (STEER), store_scrub.c (SCRUB)
+ * After:  store.c (STEER), store_scrub.c (SCRUB), replay_return.c (RETURN)
  */
 #include "control.h"
 
@@ -36,6 +37,10 @@ static const struct steer_kind {
     [STEER_DISCARD] = {EVENT_DISCARDED, "discarded", false, "nothing open"},
     [STEER_AGAIN] = {EVENT_AGAIN, "again", true, "nothing to deliver again"},
     [STEER_ERASE] = {EVENT_ERASED, "erased", true, "not here"},
+    [STEER_REDIRECT] = {EVENT_REDIRECTED, "redirected", false,
+                        "nothing to redirect"},
+    [STEER_UNDO] = {EVENT_UNDONE, "undone", true, "nothing to undo"},
+    [STEER_RETURN] = {EVENT_RETURNED, "returned", false, "nothing to return"},
 };
 
 /* Of a message in this portion that is to be erased. */
@@ -67,6 +72,11 @@ struct steer {
     bool told;     /* the store has changed something */
     bool scrubbed; /* or nothing is to be written over */
 
+    struct view target;       /* redirect: where to; empty: home */
+    uint64_t began_ms;        /* of the command, */
+    uint64_t number;          /* and its number; 0: it cannot be undone */
+    struct control_undo undo; /* undo: the walk */
+
     uint64_t messages; /* meant */
     uint64_t meant;    /* deliveries, or messages to erase */
     uint64_t done;
@@ -74,6 +84,8 @@ struct steer {
     char first_missing[MSGID_TEXT_MAX];
     size_t failed; /* that the store refused */
     struct why first_failed;
+    uint64_t left; /* return: whose senders cannot be told */
+    struct why first_left;
 };
 
 static void steer_step(struct control_client *client);
@@ -89,6 +101,7 @@ steer_free(void *work)
     if (steer->what == STEER_ERASE && steer->told && !steer->scrubbed)
         peer_send(ROLE_STORE, PROTO_SCRUB, &none, -1);
     control_walk_end(&steer->walk);
+    control_undo_end(&steer->undo);
     if (steer->has_message)
         db_message_free(&steer->message);
     free(steer->receipts);
@@ -97,16 +110,32 @@ steer_free(void *work)
 
 /* --- which deliveries ----------------------------------------------------- */
 
+/* Is a redirect nothing to it? */
+static bool
+is_there(const struct steer *steer, const struct delivery *delivery)
+{
+    return steer->target.len > 0 ? view_equal(delivery->target, steer->target)
+                                 : delivery->home.len == 0;
+}
+
 static bool
 is_meant(const struct steer *steer, const struct delivery *delivery)
 {
     const struct control_walk *walk = &steer->walk;
+    const struct message *message = &steer->message.message;
+
+    /* The notices that the command itself makes. */
+    if (steer->what == STEER_RETURN && message->origin == ORIGIN_DSN &&
+        message->arrived_ms >= steer->began_ms)
+        return false;
 
     if (!steer_applies(steer->what, delivery->state))
         return false;
     /* What failed is made once more only where the query says so. */
     if (steer->what == STEER_AGAIN && delivery->state != DELIVERY_DELIVERED &&
         (steer->by_id || !query_names_state(walk->query)))
+        return false;
+    if (steer->what == STEER_REDIRECT && is_there(steer, delivery))
         return false;
     return steer->by_id ||
            query_means(walk->query, &steer->message, delivery, walk->now_ms);
@@ -193,6 +222,27 @@ next_named(struct control_client *client, struct why *why)
     return 0;
 }
 
+/* The deliveries of the command that is undone. As collect. */
+static int
+collect_undo(struct steer *steer, struct why *why)
+{
+    for (size_t rows = CONTROL_ROWS_MAX / 10;
+         rows > 0 && steer->n_items < ITEMS_MAX; rows--) {
+        struct proto_steer_item *item = &steer->items[steer->n_items];
+        uint64_t before = steer->undo.id;
+        int found = control_undo_next(&steer->undo, steer->dry_run, item, why);
+
+        if (found <= 0)
+            return found;
+        if (found == 2)
+            continue;
+        steer->messages += item->id != before;
+        steer->meant++;
+        steer->n_items++;
+    }
+    return 1;
+}
+
 /* Fills a portion. 1: it is full, or enough was looked at for this step; 0:
  * there are no more messages; -1: the store failed. */
 static int
@@ -200,6 +250,8 @@ collect(struct control_client *client, struct why *why)
 {
     struct steer *steer = client->work;
 
+    if (steer->what == STEER_UNDO)
+        return collect_undo(steer, why);
     steer->walk.rows = CONTROL_ROWS_MAX;
     while (steer->n_items < ITEMS_MAX) {
         int found = 1;
@@ -248,25 +300,60 @@ log_event(const struct control_client *client, const struct steer *steer)
 }
 
 static void
+show_done(struct control_client *client, uint64_t done)
+{
+    struct steer *steer = client->work;
+    const struct undo_row *undone = &steer->undo.command;
+    json_t *json =
+        json_pack("{s:I, s:I, s:b}", kinds[steer->what].name, (json_int_t)done,
+                  "messages", (json_int_t)steer->messages, "dry_run",
+                  (int)steer->dry_run);
+
+    if (steer->number != 0 && steer->done > 0)
+        json_object_set_new(json, "undo",
+                            json_integer((json_int_t)steer->number));
+    if (steer->what == STEER_REDIRECT && steer->target.len > 0)
+        json_object_set_new(json, "target", control_json_text(steer->target));
+    if (steer->what == STEER_RETURN)
+        json_object_set_new(json, "left",
+                            json_integer((json_int_t)steer->left));
+    if (steer->what == STEER_UNDO)
+        json_object_update_new(
+            json, json_pack("{s:I, s:s, s:o, s:o, s:I}", "number",
+                            (json_int_t)steer->undo.number, "command",
+                            steer_name(undone->what), "by",
+                            control_json_text(undone->by), "when",
+                            control_json_time(undone->began_ms), "left",
+                            (json_int_t)(undone->count - done)));
+    control_row(client, json);
+}
+
+static void
 steer_end(struct control_client *client)
 {
     struct steer *steer = client->work;
     const struct steer_kind *kind = &kinds[steer->what];
-    uint64_t done = steer->dry_run ? steer->meant : steer->done;
+    uint64_t done = steer->dry_run && steer->what != STEER_RETURN ? steer->meant
+                                                                  : steer->done;
 
-    if (steer->told)
+    if (steer->told && !steer->dry_run)
         log_event(client, steer);
     if (steer->messages > 0 && steer->what != STEER_ERASE)
-        control_row(client,
-                    json_pack("{s:I, s:I, s:b}", kind->name, (json_int_t)done,
-                              "messages", (json_int_t)steer->messages,
-                              "dry_run", (int)steer->dry_run));
+        show_done(client, done);
     control_note(client, kind->name, done);
     control_note(client, "messages", steer->messages);
+    if (steer->number != 0 && steer->done > 0)
+        control_note(client, "undo", steer->number);
+    if (steer->what == STEER_UNDO)
+        control_note(client, "left", steer->undo.command.count - done);
     control_note(client, "dry_run", steer->dry_run);
     if (steer->failed > 0)
         control_fail(client, "%zu could not be changed, first %s",
                      steer->failed, steer->first_failed.text);
+    else if (steer->left > 0)
+        control_fail(client,
+                     "%" PRIu64 " cannot be returned and stay, first %s",
+                     steer->left, steer->first_left.text);
     else if (steer->missing > 0)
         control_fail(client, "%zu of the messages: %s, first %s",
                      steer->missing, kind->none, steer->first_missing);
@@ -322,6 +409,10 @@ portion_done(struct steer *steer, const struct proto_done *answer)
     char id[MSGID_TEXT_MAX];
 
     if (answer->done) {
+        if (answer->before > 0 && steer->left == 0)
+            why_text(&steer->first_left, "%.*s", (int)answer->text.len,
+                     answer->text.data);
+        steer->left += answer->before;
         steer->done += answer->count;
         steer->told = steer->told || answer->count > 0;
     } else if (!steer->one_by_one) {
@@ -374,13 +465,20 @@ tell_store(struct control_client *client)
         .by = view_of(control_operator(client)),
         .reason = view_of(steer->reason),
         .items = {steer->items, steer->n_items},
+        .target = steer->target,
+        .number = steer->number,
+        .began_ms = steer->began_ms,
+        .undoes = steer->what == STEER_UNDO ? steer->undo.number : 0,
+        .dry_run = steer->dry_run,
     };
+    bool by_replay = steer->what == STEER_RETURN;
 
     if (steer->one_by_one)
         request.items =
             (struct record_list){&steer->items[steer->next_item], 1};
-    control_ask(client, ROLE_STORE, PROTO_STEER, &request, CONTROL_COMMIT_MS,
-                on_steered);
+    control_ask(client, by_replay ? ROLE_REPLAY : ROLE_STORE,
+                by_replay ? PROTO_RETURN : PROTO_STEER, &request,
+                CONTROL_COMMIT_MS, on_steered);
 }
 
 static void
@@ -405,7 +503,8 @@ steer_step(struct control_client *client)
         more = collect(client, &why);
     if (more < 0)
         control_fail(client, "%s", why.text);
-    else if (steer->n_items > 0 && steer->dry_run)
+    else if (steer->n_items > 0 && steer->dry_run &&
+             steer->what != STEER_RETURN)
         show_dry(client);
     else if (steer->n_items > 0)
         tell_store(client);
@@ -416,6 +515,33 @@ steer_step(struct control_client *client)
 }
 
 /* --- the commands --------------------------------------------------------- */
+
+/* The last argument is where to, the others are what. */
+static int
+begin_redirect(struct control_client *client, struct steer *steer,
+               struct why *why)
+{
+    size_t n = control_n_arguments(client);
+
+    if (control_option_text(client, CTL_OPTION_HOME) != NULL)
+        return 0;
+    if (n < 2)
+        return why_text(why, "write \"redirect QUERY TARGET\", or "
+                             "\"redirect --home QUERY\"");
+    steer->target = control_argument(client, n - 1);
+    if (conf_target_by_name(control_state.conf, steer->target) == NULL)
+        return why_text(why, "there is no target \"%.*s\"",
+                        (int)(steer->target.len < 80 ? steer->target.len : 80),
+                        steer->target.data);
+    client->behind = 1;
+    return 0;
+}
+
+static bool
+can_be_undone(enum steer_what what)
+{
+    return what != STEER_ERASE && what != STEER_UNDO && what != STEER_RETURN;
+}
 
 static int
 begin_walk(struct control_client *client, struct steer *steer, struct why *why)
@@ -434,23 +560,37 @@ begin_walk(struct control_client *client, struct steer *steer, struct why *why)
 }
 
 static void
-steer_begin(struct control_client *client, enum steer_what what)
+steer_init(struct control_client *client, struct steer *steer,
+           enum steer_what what)
 {
-    struct steer *steer = mem_alloc(sizeof(*steer));
     const char *reason = control_option_text(client, CTL_OPTION_REASON);
-    struct why why;
 
     client->work = steer;
     client->work_free = steer_free;
     steer->what = what;
     steer->dry_run = control_option_text(client, CTL_OPTION_DRY_RUN) != NULL;
     steer->reason = reason != NULL ? reason : "";
+    steer->began_ms = (uint64_t)clock_wall_ms();
+}
+
+static void
+steer_begin(struct control_client *client, enum steer_what what)
+{
+    struct steer *steer = mem_alloc(sizeof(*steer));
+    struct why why;
+
+    steer_init(client, steer, what);
     if (what == STEER_ERASE)
         steer->receipts = mem_alloc(ITEMS_MAX * sizeof(*steer->receipts));
     if (strlen(steer->reason) > REASON_MAX)
         control_refuse(client, "a reason has %d bytes at the most", REASON_MAX);
-    else if (begin_walk(client, steer, &why) != 0)
+    else if ((what == STEER_REDIRECT &&
+              begin_redirect(client, steer, &why) != 0) ||
+             begin_walk(client, steer, &why) != 0)
         control_refuse(client, "%s", why.text);
+    else if (can_be_undone(what) && !steer->dry_run &&
+             control_undo_number(&steer->number, &why) != 0)
+        control_fail(client, "%s", why.text);
     else
         steer_step(client);
 }
@@ -483,4 +623,33 @@ void
 control_erase(struct control_client *client)
 {
     steer_begin(client, STEER_ERASE);
+}
+
+void
+control_redirect(struct control_client *client)
+{
+    steer_begin(client, STEER_REDIRECT);
+}
+
+void
+control_return(struct control_client *client)
+{
+    steer_begin(client, STEER_RETURN);
+}
+
+void
+control_undo(struct control_client *client)
+{
+    struct steer *steer = mem_alloc(sizeof(*steer));
+    struct why why;
+    int found;
+
+    steer_init(client, steer, STEER_UNDO);
+    found = control_undo_begin(&steer->undo, client, &why);
+    if (strlen(steer->reason) > REASON_MAX)
+        control_refuse(client, "a reason has %d bytes at the most", REASON_MAX);
+    else if (found != 1)
+        control_fail(client, "%s", why.text);
+    else
+        steer_step(client);
 }

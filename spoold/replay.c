@@ -302,6 +302,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_PROBE, replay_on_probe},
     {PROTO_TARGETS, replay_on_targets},
     {PROTO_LIMIT, replay_limit_on_limit},
+    {PROTO_RETURN, replay_return_on_return},
     {PROTO_PAUSE, replay_pause_on_pause},
     {PROTO_FETCH, replay_on_fetch},
     {PROTO_REOPEN, replay_on_reopen},

@@ -95,18 +95,18 @@ struct replay_target {
     struct replay_route *route;
     struct replay_sched sched;
     struct replay_session **sessions; /* by slot */
-    struct replay_link **links; /* of the sessions, by slot */
+    struct replay_link **links;       /* of the sessions, by slot */
     struct replay_budget_member budget;
     struct replay_queue *queue;
     size_t under_way; /* jobs, but for those that are recorded or stuck */
 
     struct loop_timer *wake;
-    bool running;      /* a run is queued for the end of the turn */
-    bool unkept;       /* the state changed while the store was away */
-    bool paused;       /* and that was announced */
-    uint64_t pause_until_ms;         /* wall time; 0: until it is resumed */
-    char paused_by[REPLAY_BY_MAX];   /* or who resumed it */
-    uint64_t since_ms; /* wall time of the last change of state */
+    bool running;            /* a run is queued for the end of the turn */
+    bool unkept;             /* the state changed while the store was away */
+    bool paused;             /* and that was announced */
+    uint64_t pause_until_ms; /* wall time; 0: until it is resumed */
+    char paused_by[REPLAY_BY_MAX]; /* or who resumed it */
+    uint64_t since_ms;             /* wall time of the last change of state */
     uint64_t delivered;
     uint64_t deferred;
     UT_hash_handle hh; /* by name, in replay_target.c */
@@ -278,6 +278,8 @@ struct replay_job {
 
 /* Is it under way to the target, or stuck? */
 bool replay_job_is_known(struct replay_target *target, uint64_t id);
+/* Or is it only known as one that cannot be sent? */
+bool replay_job_is_under_way(const struct replay_target *target, uint64_t id);
 /* Secret keys came: what waits for one is looked at again. */
 void replay_job_keys_came(void);
 /* How many messages wait, as far as known (0: none at all), and may go. */
@@ -466,6 +468,13 @@ void replay_notice_clear(struct replay_notice *notice);
 /* The domains' warn-after, at first and when it is another. */
 void replay_delay_configure(const struct conf *conf);
 void replay_delay_store_up(void);
+
+/* --- replay_return.c ------------------------------------------------------ */
+
+void replay_return_on_return(struct peer_message *message);
+/* Is it just being given back to its sender? Then it is not to be begun, and
+ * comes again if something of it stays. */
+bool replay_return_keeps(uint64_t id);
 /* Some target takes mail again. */
 void replay_delay_target_up(void);
 

@@ -52,6 +52,21 @@ replay_job_is_known(struct replay_target *target, uint64_t id)
     return find_job(target, id) != NULL;
 }
 
+static bool
+is_stuck(const struct replay_job *job)
+{
+    return job->state == JOB_STUCK || job->state == JOB_KEYLESS;
+}
+
+bool
+replay_job_is_under_way(const struct replay_target *target, uint64_t id)
+{
+    const struct replay_job *job =
+        find_job((struct replay_target *)(uintptr_t)target, id);
+
+    return job != NULL && !is_stuck(job);
+}
+
 size_t
 replay_work_waiting(struct replay_target *target)
 {
@@ -91,12 +106,6 @@ job_clear(struct replay_job *job)
     job->results = NULL;
     job->remote = NULL;
     job->n_tries = job->n_results = 0;
-}
-
-static bool
-is_stuck(const struct replay_job *job)
-{
-    return job->state == JOB_STUCK || job->state == JOB_KEYLESS;
 }
 
 static void
@@ -230,6 +239,8 @@ job_begin(struct replay_target *target, uint64_t id)
     struct why why;
     int found;
 
+    if (replay_return_keeps(id))
+        return NULL;
     if (job != NULL && !is_stuck(job)) {
         job->more = true; /* something new of it became ready meanwhile */
         return NULL;
@@ -293,6 +304,7 @@ job_record(struct replay_job *job)
         .when_ms = job->when_ms,
         .results = {job->results, job->n_results},
         .dsn = buf_view(&job->notice.submit),
+        .target = view_of(job->key.target->name),
     };
 
     job->state = JOB_RECORDING;

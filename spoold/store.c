@@ -410,6 +410,7 @@ store_start(const struct conf *conf)
     store_share_start(share_changed);
     store_due_start(store.db);
     store_readers_start(store.db);
+    store_undo_start();
     role_ready();
 }
 

@@ -26,9 +26,10 @@ enum store_kind {
     STORE_REKEY = 8,       /* proto_data_keys */
     STORE_LEARN = 9,       /* dictionary_row */
     STORE_CHECKPOINT = 10, /* checkpoint; store_checkpoint.c */
-    STORE_CARRY = 11, /* proto_ids: acceptances said again; the same file */
-    STORE_TRIM = 12,  /* store_trim: old entries go; the same file */
-    STORE_MEND = 13,  /* proto_mend; store_mend.c */
+    STORE_CARRY = 11,     /* proto_ids: acceptances said again; the same file */
+    STORE_TRIM = 12,      /* store_trim: old entries go; the same file */
+    STORE_MEND = 13,      /* proto_mend; store_mend.c */
+    STORE_UNDO_TRIM = 14, /* store_undo_trim; store_undo.c */
     /* Mailboxes and accounts: store_mailbox.c. */
     STORE_MAILBOXES = 30, /* store_mailboxes */
     STORE_FILL = 31,      /* store_fill */
@@ -38,13 +39,13 @@ enum store_kind {
     STORE_STRUCTURE = 35, /* proto_structure */
     STORE_SIGN_IN = 36,   /* proto_sign_in */
     STORE_USER = 37,      /* proto_user */
-    STORE_KIND_MAX = STORE_MEND,
+    STORE_KIND_MAX = STORE_UNDO_TRIM,
 };
 
 struct store_record {
     uint64_t kind;
-    uint64_t when_ms; /* the record's now */
-    uint64_t keep_ms; /* OUTCOME: how long finished content is kept */
+    uint64_t when_ms;       /* the record's now */
+    uint64_t keep_ms;       /* OUTCOME: how long finished content is kept */
     uint64_t notice_gap_ms; /* OUTCOME, NOTICE: between two notices */
     struct view payload;
     struct view content; /* SUBMIT: the body file, where it is not inline */
@@ -58,6 +59,12 @@ struct store_trim {
     uint64_t max;
 };
 extern const struct record_type store_trim_record;
+
+struct store_undo_trim {
+    uint64_t before_ms; /* commands that began before go, */
+    uint64_t max;       /* at most so many rows */
+};
+extern const struct record_type store_undo_trim_record;
 
 struct store_due_row {
     uint64_t when_ms;
@@ -108,9 +115,9 @@ struct store_apply {
     struct buf news;        /* encoded proto_news: what readers would see */
     uint64_t last_ready_id; /* so that a target is announced once a message */
     struct buf last_ready_target;
-    uint64_t count;     /* what the last record's answer counts */
+    uint64_t count;         /* what the last record's answer counts */
     uint64_t notice_gap_ms; /* of the record */
-    struct buf scratch; /* copies of a row under change */
+    struct buf scratch;     /* copies of a row under change */
     struct store_key_ref key;
     struct store_count_ref dictionary;
     struct store_share_ref share;
@@ -133,6 +140,7 @@ void store_apply_free(struct store_apply *apply);
 struct store_open {
     uint64_t id;
     uint64_t n;
+    uint64_t block;      /* of the message's signature */
     struct delivery row; /* views into apply->scratch after store_open_get */
     char flow[DB_FLOW_MAX + 1];
     size_t flow_len;
@@ -164,6 +172,15 @@ enum apply_result store_open_entry(struct store_apply *apply, uint64_t when_ms,
 enum apply_result store_open_move(struct store_apply *apply,
                                   struct store_open *open, uint64_t state,
                                   uint64_t next_ms, uint64_t when_ms);
+/* What of hold-for has gone by for it. */
+enum apply_result store_open_spent(struct store_apply *apply,
+                                   const struct delivery *row,
+                                   uint64_t *spent_ms);
+/* Its clock goes on from there, by the time its target can be reached. */
+enum apply_result store_open_clock(struct store_apply *apply,
+                                   struct delivery *row, uint64_t spent_ms);
+/* The message is held once more: no purge waits for it. */
+enum apply_result store_reopen(struct store_apply *apply, uint64_t id);
 /* If no delivery of id is open any more: the message is finished, and kept
  * for keep_ms or removed. */
 enum apply_result store_finish(struct store_apply *apply, uint64_t id,
@@ -219,6 +236,26 @@ enum apply_result store_apply_trim(struct store_apply *apply,
 enum apply_result store_apply_mend(struct store_apply *apply,
                                    const struct store_record *record,
                                    const struct proto_mend *mend);
+
+/* store_undo.c: around a command of the operator that changes deliveries.
+ * begin and end stand around the record, note before each change; after is
+ * the state the delivery goes to. */
+enum apply_result store_undo_begin(struct store_apply *apply,
+                                   const struct proto_steer *steer);
+enum apply_result store_undo_note(struct store_apply *apply,
+                                  const struct proto_steer *steer,
+                                  const struct store_open *open,
+                                  uint64_t after);
+enum apply_result store_undo_end(struct store_apply *apply,
+                                 const struct proto_steer *steer);
+/* UNDO. */
+enum apply_result store_undo_apply(struct store_apply *apply,
+                                   const struct store_record *record,
+                                   const struct proto_steer *steer);
+enum apply_result store_undo_trim(struct store_apply *apply,
+                                  const struct store_undo_trim *trim);
+/* Looks now and then for what is over. */
+void store_undo_start(void);
 
 /* store_outcome.c */
 enum apply_result store_apply_outcome(struct store_apply *apply,

@@ -246,6 +246,7 @@ static const struct record_type *const payloads[] = {
     [STORE_CARRY] = &proto_ids_record,
     [STORE_TRIM] = &store_trim_record,
     [STORE_MEND] = &proto_mend_record,
+    [STORE_UNDO_TRIM] = &store_undo_trim_record,
 };
 
 enum apply_result
@@ -263,6 +264,7 @@ store_apply_record(struct store_apply *apply, const struct store_record *record)
         struct checkpoint checkpoint;
         struct store_trim trim;
         struct proto_mend mend;
+        struct store_undo_trim undo_trim;
     } payload;
     const struct record_type *type;
     enum apply_result result = APPLY_REFUSED;
@@ -316,6 +318,9 @@ store_apply_record(struct store_apply *apply, const struct store_record *record)
         break;
     case STORE_TRIM:
         result = store_apply_trim(apply, &payload.trim);
+        break;
+    case STORE_UNDO_TRIM:
+        result = store_undo_trim(apply, &payload.undo_trim);
         break;
     }
     record_clear(type, &payload);

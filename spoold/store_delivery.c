@@ -2,8 +2,9 @@
 /*
  * How a delivery changes its state, and how a message ends: the steps all
  * records are made of. Legal states (spool.5): ready has one row in ready,
- * later and unknown one in later, held and finished deliveries have none; a message
- * whose deliveries are all finished has one purge row in later, or is gone.
+ * later and unknown one in later, held and finished deliveries have none; a
+ * message whose deliveries are all finished has one purge row in later, or is
+ * gone.
  *
  * Before: store_apply.c, store_steer.c   After: db_write.c
  */
@@ -32,6 +33,7 @@ store_open_message(struct store_apply *apply, uint64_t id,
     if (got != DB_OK)
         return store_apply_db(apply, got);
     open->id = id;
+    open->block = message->block;
     open->flow_len = message_flow_key(message, open->flow);
     return APPLY_OK;
 }
@@ -40,7 +42,8 @@ store_open_message(struct store_apply *apply, uint64_t id,
 static void
 keep_views(struct store_apply *apply, struct delivery *row)
 {
-    struct view *views[] = {&row->recipient, &row->target, &row->reply};
+    struct view *views[] = {&row->recipient, &row->target, &row->reply,
+                            &row->orcpt, &row->home};
     size_t total = 0;
 
     for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)
@@ -155,6 +158,42 @@ store_open_entry(struct store_apply *apply, uint64_t when_ms, uint64_t event,
     return store_apply_db(apply, db_add_ledger(apply->txn, &entry));
 }
 
+/* --- the clock of hold-for ------------------------------------------------
+ */
+
+static enum apply_result
+reach_of(struct store_apply *apply, struct view target, uint64_t *reach_ms)
+{
+    struct target_health health = {0};
+    enum db_result got = db_get_health(apply->txn, target, &health);
+
+    *reach_ms = got == DB_OK ? health.reach_ms : 0;
+    return got == DB_NONE ? APPLY_OK : store_apply_db(apply, got);
+}
+
+/* It stands still while the operator holds the delivery, and at its end. */
+enum apply_result
+store_open_spent(struct store_apply *apply, const struct delivery *row,
+                 uint64_t *spent_ms)
+{
+    uint64_t reach_ms;
+    enum apply_result result = reach_of(apply, row->target, &reach_ms);
+
+    *spent_ms = row->spent_ms;
+    if (row->state != DELIVERY_HELD && delivery_is_open(row->state) &&
+        reach_ms > row->reach_ms)
+        *spent_ms += reach_ms - row->reach_ms;
+    return result;
+}
+
+enum apply_result
+store_open_clock(struct store_apply *apply, struct delivery *row,
+                 uint64_t spent_ms)
+{
+    row->spent_ms = spent_ms;
+    return reach_of(apply, row->target, &row->reach_ms);
+}
+
 /* --- the end of a message --------------------------------------------------
  */
 
@@ -263,4 +302,24 @@ store_finish(struct store_apply *apply, uint64_t id, uint64_t when_ms,
         result =
             db_put_later(apply->txn, when_ms + keep_ms, id, DB_LATER_PURGE);
     return store_apply_db(apply, result);
+}
+
+enum apply_result
+store_reopen(struct store_apply *apply, uint64_t id)
+{
+    struct message message;
+    enum db_result result = db_get_message(apply->txn, id, &message);
+    uint64_t purge_ms;
+
+    if (result != DB_OK || message.finished_ms == 0)
+        return store_apply_db(apply, result);
+    apply->totals.held++;
+    apply->totals.held_stored += message.stored;
+    purge_ms = message.purge_ms;
+    message.finished_ms = 0;
+    message.purge_ms = 0;
+    result = db_put_message(apply->txn, id, &message);
+    if (result == DB_OK && purge_ms != 0)
+        result = db_del_later(apply->txn, purge_ms, id, DB_LATER_PURGE);
+    return store_apply_db(apply, result == DB_NONE ? DB_OK : result);
 }

@@ -45,10 +45,18 @@ state_after(const struct delivery *row, const struct proto_result *said)
 /* Told twice after the store was away, or decided by the operator meanwhile:
  * all but a delivery that was made in spite of being discarded. */
 static bool
-is_settled(const struct delivery *row, const struct proto_result *said)
+is_settled(const struct delivery *row, const struct proto_result *said,
+           struct view target)
 {
-    return !delivery_is_open(row->state) &&
-           !(row->state == DELIVERY_DISCARDED &&
+    bool may_have_it =
+        said->state == DELIVERY_DELIVERED || said->state == DELIVERY_UNKNOWN;
+
+    /* It was redirected meanwhile: no other target speaks for it, unless it
+     * may have the message. */
+    if (delivery_is_open(row->state))
+        return target.len > 0 && !view_equal(target, row->target) &&
+               !may_have_it;
+    return !(row->state == DELIVERY_DISCARDED &&
              said->state == DELIVERY_DELIVERED);
 }
 
@@ -72,16 +80,17 @@ end_entry(struct store_apply *apply, const struct store_open *open,
 
 static enum apply_result
 apply_result_of(struct store_apply *apply, struct store_open *open,
-                const struct proto_result *said, uint64_t when_ms,
-                uint64_t *settled)
+                const struct proto_result *said,
+                const struct proto_outcome *outcome, uint64_t *settled)
 {
     struct view nobody = {0};
+    uint64_t when_ms = outcome->when_ms;
     enum apply_result result = store_open_get(apply, open, said->n);
     uint64_t state;
 
     if (result != APPLY_OK)
         return result == APPLY_REFUSED ? APPLY_OK : result;
-    if (is_settled(&open->row, said)) {
+    if (is_settled(&open->row, said, outcome->target)) {
         ++*settled;
         return APPLY_OK;
     }
@@ -216,7 +225,7 @@ apply_one(struct store_apply *apply, struct store_open *open,
         return apply_warning(apply, open, said, outcome, settled);
     if (outcome->what == OUTCOME_RETURN)
         return apply_return(apply, open, said, outcome, settled);
-    return apply_result_of(apply, open, said, outcome->when_ms, settled);
+    return apply_result_of(apply, open, said, outcome, settled);
 }
 
 enum apply_result

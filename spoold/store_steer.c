@@ -6,7 +6,8 @@
  * twice changes nothing the second time.
  *
  * A delivery may be under way in replay at that moment. Nothing here waits
- * for it: its outcome comes later and is the truth (store_apply.c).
+ * for it: its outcome comes later and is the truth (store_outcome.c). What it
+ * was before goes to the table undo (store_undo.c).
  *
  * Before: store_apply.c   After: store_batch.c (commit, then STEERED)
  */
@@ -30,56 +31,18 @@ static const struct steer_row rows[] = {
     [STEER_RELEASE] = {DELIVERY_READY, EVENT_RELEASED},
     [STEER_DISCARD] = {DELIVERY_DISCARDED, EVENT_DISCARDED},
     [STEER_AGAIN] = {DELIVERY_READY, EVENT_AGAIN},
+    [STEER_REDIRECT] = {0, EVENT_REDIRECTED}, /* state_after */
 };
 
-/* --- again ---------------------------------------------------------------- */
-
-/* The message is held once more: no purge waits for it. */
-static enum apply_result
-reopen_message(struct store_apply *apply, uint64_t id)
-{
-    struct message message;
-    enum db_result result = db_get_message(apply->txn, id, &message);
-    uint64_t purge_ms;
-
-    if (result != DB_OK || message.finished_ms == 0)
-        return store_apply_db(apply, result);
-    apply->totals.held++;
-    apply->totals.held_stored += message.stored;
-    purge_ms = message.purge_ms;
-    message.finished_ms = 0;
-    message.purge_ms = 0;
-    result = db_put_message(apply->txn, id, &message);
-    if (result == DB_OK && purge_ms != 0)
-        result = db_del_later(apply->txn, purge_ms, id, DB_LATER_PURGE);
-    return store_apply_db(apply, result == DB_NONE ? DB_OK : result);
-}
-
-/* --- the clock ------------------------------------------------------------ */
-
-/* What of hold-for has gone by stands still while the operator holds it, and
- * begins anew with again. */
-static enum apply_result
-set_clock(struct store_apply *apply, enum steer_what what,
-          struct store_open *open)
-{
-    struct target_health health = {0};
-    struct delivery *row = &open->row;
-    enum db_result got = db_get_health(apply->txn, row->target, &health);
-
-    if (got != DB_OK && got != DB_NONE)
-        return store_apply_db(apply, got);
-    if (what == STEER_HOLD && health.reach_ms > row->reach_ms)
-        row->spent_ms += health.reach_ms - row->reach_ms;
-    if (what == STEER_AGAIN) {
-        row->spent_ms = 0;
-        row->attempts = 0;
-    }
-    row->reach_ms = health.reach_ms;
-    return APPLY_OK;
-}
-
 /* --- deliveries ----------------------------------------------------------- */
+
+/* Is a redirect nothing to it? */
+static bool
+is_there(const struct proto_steer *steer, const struct delivery *row)
+{
+    return steer->target.len > 0 ? view_equal(row->target, steer->target)
+                                 : row->home.len == 0;
+}
 
 static bool
 applies_to(const struct steering *steering, const struct store_open *open,
@@ -90,24 +53,100 @@ applies_to(const struct steering *steering, const struct store_open *open,
     /* Not named one by one, again means those that were delivered. */
     if (steering->steer->what == STEER_AGAIN && !named)
         return state == DELIVERY_DELIVERED;
-    return steer_applies(steering->steer->what, state);
+    return steer_applies(steering->steer->what, state) &&
+           (steering->steer->what != STEER_REDIRECT ||
+            !is_there(steering->steer, &open->row));
+}
+
+/* A delivery that waits for its target's sake is ready for another one; what
+ * the former one may have already goes on waiting. */
+static uint64_t
+state_after(enum steer_what what, uint64_t state)
+{
+    if (what != STEER_REDIRECT)
+        return rows[what].to;
+    return state == DELIVERY_LATER ? DELIVERY_READY : state;
+}
+
+/* What of hold-for has gone by stands still while the operator holds it, and
+ * begins anew with again. */
+static enum apply_result
+set_clock(const struct steering *steering, struct store_open *open,
+          uint64_t spent_ms)
+{
+    struct delivery *row = &open->row;
+
+    if (steering->steer->what == STEER_AGAIN) {
+        spent_ms = 0;
+        row->attempts = 0;
+    }
+    return store_open_clock(steering->apply, row, spent_ms);
+}
+
+/* Its own target is in the signature for ever. */
+static enum apply_result
+set_target(const struct steering *steering, struct store_open *open)
+{
+    const struct proto_steer *steer = steering->steer;
+    struct store_apply *apply = steering->apply;
+    struct delivery *row = &open->row;
+    struct view home = row->home.len > 0 ? row->home : row->target;
+    struct sieve there = {0};
+    enum db_result result;
+
+    row->target = steer->target.len > 0 ? steer->target : home;
+    row->home = view_equal(row->target, home) ? (struct view){0} : home;
+    sieve_add(&there, SIEVE_TARGET, row->target);
+    result = db_sieve_extend(apply->txn, open->block, open->id, &there);
+    return store_apply_db(apply, result == DB_NONE ? DB_OK : result);
+}
+
+/* Of a redirect, where to; and the operator's words. */
+static enum apply_result
+add_entry(const struct steering *steering, const struct store_open *open)
+{
+    const struct proto_steer *steer = steering->steer;
+    struct buf text = {0};
+    enum apply_result result;
+
+    if (steer->what == STEER_REDIRECT) {
+        buf_add_view(&text, open->row.target);
+        buf_add_text(&text, steer->reason.len > 0 ? ": " : "");
+    }
+    buf_add_view(&text, steer->reason);
+    result = store_open_entry(steering->apply, steer->when_ms,
+                              rows[steer->what].event, open, buf_view(&text),
+                              steer->by);
+    buf_free(&text);
+    return result;
 }
 
 static enum apply_result
 steer_delivery(const struct steering *steering, struct store_open *open)
 {
     const struct proto_steer *steer = steering->steer;
-    const struct steer_row *row = &rows[steer->what];
     struct store_apply *apply = steering->apply;
-    enum apply_result result = set_clock(apply, steer->what, open);
+    struct delivery *row = &open->row;
+    uint64_t to = state_after(steer->what, row->state), spent_ms;
+    enum apply_result result = store_undo_note(apply, steer, open, to);
 
+    if (result == APPLY_OK)
+        result = store_open_spent(apply, row, &spent_ms);
+    if (result == APPLY_OK)
+        result = store_open_leave(apply, open);
+    if (result == APPLY_OK && steer->what == STEER_REDIRECT)
+        result = set_target(steering, open);
+    if (result == APPLY_OK)
+        result = set_clock(steering, open, spent_ms);
     if (result == APPLY_OK && steer->what == STEER_AGAIN)
-        result = reopen_message(apply, open->id);
+        result = store_reopen(apply, open->id);
+    row->state = to;
+    row->next_ms = delivery_waits(to) ? row->next_ms : 0;
+    row->changed_ms = steer->when_ms;
     if (result == APPLY_OK)
-        result = store_open_move(apply, open, row->to, 0, steer->when_ms);
+        result = store_open_enter(apply, open);
     if (result == APPLY_OK)
-        result = store_open_entry(apply, steer->when_ms, row->event, open,
-                                  steer->reason, steer->by);
+        result = add_entry(steering, open);
     apply->count += result == APPLY_OK;
     return result;
 }
@@ -217,19 +256,28 @@ store_apply_steer(struct store_apply *apply, const struct store_record *record,
 {
     const struct steering steering = {apply, steer, record->keep_ms};
     const struct proto_steer_item *items = steer->items.items;
-    enum apply_result result = APPLY_OK;
+    enum apply_result result;
     size_t n;
 
-    if (steer->what < STEER_HOLD || steer->what > STEER_ERASE) {
+    if (steer->what < STEER_HOLD || steer->what > STEER_UNDO ||
+        steer->target.len > DB_TARGET_MAX) {
         why_text(&apply->why, "the operator wants what there is not");
         return APPLY_REFUSED;
     }
+    if (steer->what == STEER_UNDO)
+        result = store_undo_apply(apply, record, steer);
+    else
+        result = store_undo_begin(apply, steer);
+    if (result != APPLY_OK || steer->what == STEER_UNDO)
+        return result == APPLY_REFUSED ? APPLY_UNDO : result;
     for (size_t i = 0; i < steer->items.count && result == APPLY_OK; i += n) {
         for (n = 1;
              i + n < steer->items.count && items[i + n].id == items[i].id;)
             n++;
         result = steer_message(&steering, &items[i], n);
     }
+    if (result == APPLY_OK)
+        result = store_undo_end(apply, steer);
     /* Items before this one may have changed rows. */
     return result == APPLY_REFUSED ? APPLY_UNDO : result;
 }

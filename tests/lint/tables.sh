@@ -117,7 +117,12 @@ check_commands() {
             >"$tmp/items"
     last=0
     while read -r words; do
-        line=$(grep -nE "^$words( |\$)" "$tmp/items" | head -1 | cut -d: -f1)
+        # "undo" is the beginning of "undo list", too.
+        lines=$(grep -nE "^$words( |\$)" "$tmp/items" | cut -d: -f1)
+        line=
+        for found in $lines; do
+            [ -n "$line" ] && [ "$line" -gt "$last" ] || line=$found
+        done
         if [ -z "$line" ]; then
             fault "man/spoolctl.8 has no item for the command \"$words\""
         elif [ "$line" -le "$last" ]; then
