@@ -26,15 +26,16 @@ PACKAGES_build = gcc libc6-dev make pkg-config dns-root-data \
     libconfuse-dev libcrypt-dev libevent-dev libgmime-3.0-dev libjansson-dev liblmdb-dev libsodium-dev \
     libssl-dev libunbound-dev libzstd-dev uthash-dev
 PACKAGES_npm   = $(shell command -v npm >/dev/null || echo npm)
-PACKAGES_check = $(PACKAGES_build) clang dovecot-core dovecot-lmtpd fuse3 libclang-rt-14-dev \
-    ldnsutils libcmocka-dev libfuse3-dev \
-    mandoc nsd openssl postfix python3 $(PACKAGES_npm) $(LIBRARIES_peers)
+PACKAGES_check = $(PACKAGES_build) clang curl dovecot-core dovecot-lmtpd fuse3 isync \
+    ldnsutils libclang-rt-14-dev libcmocka-dev libfuse3-dev \
+    mandoc neomutt nsd offlineimap3 openssl postfix python3 tmux \
+    $(PACKAGES_npm) $(LIBRARIES_peers)
 # Servers that cannot be installed beside Postfix are unpacked to build/peers.
 PACKAGES_peers  = exim4-daemon-light opensmtpd
 LIBRARIES_peers = libdb5.3 libevent-2.1-7 libgnutls-dane0 libidn12 libnsl2 \
     libpcre2-8-0
 PACKAGES_demo  = $(PACKAGES_build) python3
-PACKAGES_bench = $(PACKAGES_build) dovecot-core openssl postfix python3 $(PACKAGES_npm)
+PACKAGES_bench = $(PACKAGES_build) dovecot-imapd isync openssl postfix python3 $(PACKAGES_npm)
 
 # --- sources, in the order of the layers (one a line: one-line diffs) -------
 

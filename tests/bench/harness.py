@@ -299,8 +299,7 @@ control  = "{control}/control"
 user     = "nobody"
 {tls}
 listen smtp {{ address = "127.0.0.1:{port}" }}
-{extra}
-
+{imap}
 {targets}
 limit {{
     message-size           = 50M
@@ -310,6 +309,15 @@ limit {{
 }}
 
 {store}
+"""
+
+# for a benchmark with all its clients in one place
+SPOOLD_IMAP = """\
+imap {
+    connections            = 20000
+    connections-per-client = 20000
+    connections-per-user   = 20000
+}
 """
 
 SPOOLD_TARGET = """\
@@ -331,16 +339,18 @@ class Spoold(Server):
     """The daemon with one target for each domain: {domain: port}.
 
     options are a target's, store is what its section says: the default is
-    sealed and compressed.
+    sealed and compressed. With imap=True held mail can be read at imap_port
+    and, with tls, at imaps_port.
     """
 
     name = "spoold"
 
     def __init__(self, folder, targets, tls=False, options="", store="",
-                 extra=""):
+                 imap=False):
         super().__init__(folder)
         self.store = store
-        self.extra = extra
+        self.imap_port = imap and free_port()
+        self.imaps_port = imap and tls and free_port()
         self.targets = targets
         self.tls = tls
         self.options = options
@@ -368,8 +378,17 @@ class Spoold(Server):
         return SPOOLD_CONF.format(
             folder=self.folder, control=self.control, port=self.port,
             targets=targets, tls=self.certificate() if self.tls else "",
-            extra=self.extra,
+            imap=self.imap_configuration(),
             store=f"store {{ {self.store} }}" if self.store else "")
+
+    def imap_configuration(self):
+        text = ""
+        for service in "imap", "imaps":
+            port = getattr(self, service + "_port")
+            if port:
+                text += f'listen {service} {{ address = "127.0.0.1:{port}" }}'
+                text += "\n"
+        return text + SPOOLD_IMAP if text else ""
 
     def certificate(self):
         """Makes a key and a certificate; returns their section."""
@@ -378,18 +397,24 @@ class Spoold(Server):
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
              "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-             "-subj", "/CN=spoold.test", "-keyout", key, "-out", certificate],
+             "-subj", "/CN=spoold.test", "-addext",
+             "subjectAltName=DNS:localhost,IP:127.0.0.1",
+             "-keyout", key, "-out", certificate],
             check=True, capture_output=True)
         return f'tls {{ certificate = "{certificate}" key = "{key}" }}'
 
-    def ctl(self, *words):
+    def ctl(self, *words, stdin=""):
         """The JSON document spoolctl prints."""
         done = subprocess.run(
             [BINARIES / "spoolctl", "-c", self.folder / "conf", "--json",
-             *words], capture_output=True, text=True, timeout=60)
+             *words], capture_output=True, text=True, timeout=60, input=stdin)
         if done.returncode:
             raise Failed(f"spoolctl {' '.join(words)}: {done.stderr}")
         return json.loads(done.stdout)
+
+    def add_user(self, name, password, *patterns):
+        """Who may read the held mail of addresses that fit the patterns."""
+        self.ctl("user", "add", name, *patterns, stdin=password + "\n")
 
     def role_cpu(self, role):
         """User and system time of the process of a role."""
