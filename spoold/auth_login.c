@@ -103,6 +103,14 @@ answer(struct attempt *attempt, const struct proto_login_result *result)
     loop_defer(attempt_free, attempt);
 }
 
+/* Another when the operator changed something, or another password was
+ * learned: then what is remembered does not count. */
+static uint64_t
+state_of(const struct account *account)
+{
+    return account->version + account->learned_ms;
+}
+
 static void
 accept_now(struct attempt *attempt, enum auth_right by)
 {
@@ -116,7 +124,7 @@ accept_now(struct attempt *attempt, enum auth_right by)
     auth_guess_right(login.guess,
                      by == AUTH_RIGHT_CODE ? attempt->code_token
                                            : attempt->token,
-                     account->number, account->version, by, loop_now_ms());
+                     account->number, state_of(account), by, loop_now_ms());
     log_result(attempt, EVENT_LOGIN, "how", attempt->how);
     answer(attempt, &result);
 }
@@ -474,12 +482,14 @@ remembered(const struct attempt *attempt)
     const struct account *account = &attempt->account;
     enum auth_right by =
         auth_guess_is_right(login.guess, attempt->token, account->number,
-                            account->version, loop_now_ms());
+                            state_of(account), loop_now_ms());
 
     if (by == AUTH_RIGHT_NONE && attempt->beside)
         by = auth_guess_is_right(login.guess, attempt->code_token,
-                                 account->number, account->version,
+                                 account->number, state_of(account),
                                  loop_now_ms());
+    if (by == AUTH_RIGHT_UPSTREAM && !auth_upstream_is_set())
+        by = AUTH_RIGHT_NONE;
     return by;
 }
 
@@ -488,7 +498,7 @@ static void
 welcome_back(struct attempt *attempt)
 {
     attempt->how = "again";
-    if (attempt->remembered == AUTH_RIGHT_UPSTREAM && auth_upstream_is_set())
+    if (attempt->remembered == AUTH_RIGHT_UPSTREAM)
         auth_upstream_ask(name_of(attempt), password_of(attempt), on_upstream,
                           attempt);
     else

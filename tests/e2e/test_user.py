@@ -14,11 +14,10 @@ import subprocess
 import sys
 import threading
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from spoold_test import (BUILD, SpooldTest, message, wait_for)  # noqa: E402
+from spoold_test import (BUILD, SpooldTest, main, message, wait_for)  # noqa: E402
 
 PATIENCE = 60  # for what takes a moment on an idle machine
 
@@ -496,4 +495,4 @@ class IsolationTest(UserTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()
