@@ -18,10 +18,15 @@ ms_bits(uint64_t wall_ms)
 void
 msgid_set_floor(struct msgid_source *source, uint64_t floor_ms)
 {
-    /* The last sequence of that millisecond: the next id starts the next. */
-    uint64_t floor = ms_bits(floor_ms) | SEQUENCE_MASK;
+    uint64_t floor;
 
-    if (floor_ms > 0 && floor > source->last)
+    if (floor_ms == 0)
+        return;
+    if (source->last == 0)
+        floor_ms += MSGID_MARGIN_MS;
+    /* The last sequence of that millisecond: the next id starts the next. */
+    floor = ms_bits(floor_ms) | SEQUENCE_MASK;
+    if (floor > source->last)
         source->last = floor;
 }
 
@@ -50,6 +55,12 @@ uint64_t
 msgid_make(uint64_t wall_ms, uint64_t rest)
 {
     return ms_bits(wall_ms) | (rest & ((UINT64_C(1) << MS_SHIFT) - 1));
+}
+
+uint64_t
+msgid_last(uint64_t wall_ms)
+{
+    return msgid_make(wall_ms, UINT64_MAX);
 }
 
 const char *

@@ -32,7 +32,10 @@ struct msgid_source {
 };
 
 /* Ids from now on are later than floor_ms (wall time, 0: no floor). May be
- * called again: the floor only rises. */
+ * called again: the floor only rises. A source that has made no id yet keeps
+ * MSGID_MARGIN_MS from it: the process before it, which died, may have made
+ * ids that are only on their way into the store. */
+#define MSGID_MARGIN_MS 1000
 void msgid_set_floor(struct msgid_source *source, uint64_t floor_ms);
 uint64_t msgid_next(struct msgid_source *source, int64_t wall_ms);
 /* Wall time at which the id was made. */
@@ -40,6 +43,8 @@ uint64_t msgid_ms(uint64_t id);
 /* An id of that time whose other bits are the low ones of rest: for messages
  * that come from elsewhere and must get the same id each time. */
 uint64_t msgid_make(uint64_t wall_ms, uint64_t rest);
+/* The highest id of that time. */
+uint64_t msgid_last(uint64_t wall_ms);
 
 const char *msgid_print(uint64_t id, char text[MSGID_TEXT_MAX]);
 /* Accepts lower case and the look-alikes i, l, o; -1 on anything else. */

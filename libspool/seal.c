@@ -13,6 +13,7 @@
 #include "bytes.h"
 #include "log.h"
 #include "mem.h"
+#include "msgid.h"
 
 _Static_assert(SEAL_PUBLIC == crypto_box_PUBLICKEYBYTES, "X25519");
 _Static_assert(SEAL_SECRET == crypto_box_SECRETKEYBYTES, "X25519");
@@ -162,13 +163,17 @@ static void
 writer_begin(struct seal_writer *writer, uint64_t id, uint64_t now_ms)
 {
     char sealed[SEAL_SEALED];
-    struct data_key row = {.id = id,
-                           .made_ms = now_ms,
+    uint64_t rest;
+    struct data_key row = {.made_ms = now_ms,
                            .pair = {writer->public.id, SEAL_PAIR_ID},
                            .sealed = {sealed, SEAL_SEALED}};
     struct pending *pending = pending_new(writer);
     struct buf encoded = {0};
 
+    /* Its number rises with time, and meets no other, whatever became of the
+     * numbers of messages. */
+    randombytes_buf(&rest, sizeof(rest));
+    row.id = id = msgid_make(msgid_ms(id), rest);
     randombytes_buf(writer->chain, SEAL_KEY);
     if (crypto_box_seal((unsigned char *)sealed,
                         (const unsigned char *)writer->chain, SEAL_KEY,

@@ -343,7 +343,7 @@ id_from(struct view key, uint64_t arrived_ms, uint64_t n)
     if (arrived_ms <= MSGID_EPOCH_MS || arrived_ms > (uint64_t)clock_wall_ms())
         arrived_ms = MSGID_EPOCH_MS + spread;
     else if (arrived_ms % 1000 == 0)
-        arrived_ms += spread % 1000;
+        arrived_ms -= spread % 1000; /* never later than now */
     return msgid_make(arrived_ms, rest);
 }
 

@@ -224,12 +224,11 @@ status_ask_targets(struct control_client *client)
 static void
 oldest_remember(uint64_t after_id)
 {
-    struct msgid_source source = {0};
     int64_t until_ms = clock_wall_ms() - OLDEST_SLACK_MS;
+    uint64_t until = msgid_last(until_ms > 0 ? (uint64_t)until_ms : 0);
 
-    msgid_set_floor(&source, until_ms > 0 ? (uint64_t)until_ms : 0);
-    if (after_id > source.last)
-        after_id = source.last;
+    if (after_id > until)
+        after_id = until;
     if (after_id > oldest_after)
         oldest_after = after_id;
 }

@@ -105,9 +105,10 @@ store_apply_append(struct store_apply *apply, const struct store_record *record,
         message.purge_ms = 0;
         message.block = 0;
         if (db_get_message(apply->txn, submit.id, &other) != DB_NONE ||
-            db_get_own(apply->txn, submit.id, &other) != DB_NONE)
+            db_get_own(apply->txn, submit.id, &other) != DB_NONE) {
             why_text(&apply->why, "the id is in use");
-        else
+            result = APPLY_STALE; /* its client tries again, with another */
+        } else
             result = append_to(apply, record, append, &submit, &message);
     }
     record_clear(&proto_submit_record, &submit);

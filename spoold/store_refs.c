@@ -89,6 +89,31 @@ key_new(struct store_apply *apply, uint64_t id, struct view encoded)
     return key_sweep(apply, row.made_ms);
 }
 
+/* The key that came along has the number of the one that is here, and is not
+ * it: what it sealed could never be opened. One that was sealed anew for
+ * another pair meanwhile (REKEY) is the same key. */
+static bool
+key_is_other(const struct store_key_ref *here, struct view encoded)
+{
+    struct data_key came;
+
+    if (encoded.len == 0 ||
+        record_decode(&data_key_record, encoded, &came, NULL) != 0)
+        return false;
+    return came.made_ms != here->made_ms ||
+           (view_equal(came.pair, (struct view){here->pair, SEAL_PAIR_ID}) &&
+            !view_equal(came.sealed, (struct view){here->sealed, SEAL_SEALED}));
+}
+
+static enum apply_result
+key_check(struct store_apply *apply, struct view encoded)
+{
+    if (!key_is_other(&apply->key, encoded))
+        return APPLY_OK;
+    why_text(&apply->why, "another data key has its number");
+    return APPLY_STALE;
+}
+
 static enum apply_result
 key_load(struct store_apply *apply, uint64_t id, struct view encoded)
 {
@@ -97,7 +122,7 @@ key_load(struct store_apply *apply, uint64_t id, struct view encoded)
     enum db_result got;
 
     if (apply->key.id == id)
-        return APPLY_OK;
+        return key_check(apply, encoded);
     if ((result = key_flush(apply)) != APPLY_OK)
         return result;
     apply->key.id = 0;
@@ -108,7 +133,8 @@ key_load(struct store_apply *apply, uint64_t id, struct view encoded)
         why_text(&apply->why, "its data key is damaged");
         return APPLY_STALE; /* another one is made */
     }
-    return store_apply_db(apply, got);
+    return got == DB_OK ? key_check(apply, encoded)
+                        : store_apply_db(apply, got);
 }
 
 static enum apply_result

@@ -318,6 +318,7 @@ store_apply_submit(struct store_apply *apply, struct view payload,
     case DB_OK: /* never write over a message, whatever the reason */
     case DB_DAMAGED:
         why_text(&apply->why, "the id is in use");
+        result = APPLY_STALE; /* its client tries again, with another */
         break;
     default:
         result = APPLY_FAILED;

@@ -161,7 +161,7 @@ class PowerCutTest(SpooldTest):
                 load.join()
         daemon.sink.start()
         wait_for(lambda: daemon.status()["held"]["messages"] == 0,
-                 "the end of the drain", 60)
+                 "the end of the drain", 300)
         self.assertEqual(self.acknowledged() - self.came(daemon), set())
         audit = daemon.ctl("audit")
         self.assertEqual(audit.code, 0, audit)

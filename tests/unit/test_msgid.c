@@ -88,6 +88,25 @@ test_floor(void **state)
     assert_true(msgid_ms(msgid_next(&source, NOW)) > (uint64_t)NOW + 5000);
 }
 
+/* One that died had made ids the store has not seen yet. */
+static void
+test_floor_of_a_new_process(void **state)
+{
+    struct msgid_source dead = {.writer = 1}, next = {.writer = 1};
+    uint64_t id, last = 0;
+
+    (void)state;
+    msgid_set_floor(&dead, (uint64_t)NOW + 5000);
+    for (int i = 0; i < 10000; i++)
+        last = msgid_next(&dead, NOW);
+    msgid_set_floor(&next, msgid_ms(last) - 39); /* of 10,000 in flight */
+    id = msgid_next(&next, NOW);
+    assert_true(id > last);
+    assert_true(msgid_ms(id) < msgid_ms(last) + 2 * MSGID_MARGIN_MS);
+    assert_true(msgid_last(NOW) > msgid_next(&(struct msgid_source){0}, NOW));
+    assert_int_equal(msgid_ms(msgid_last(NOW)), NOW);
+}
+
 static void
 test_text(void **state)
 {
@@ -171,6 +190,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rises),      cmocka_unit_test(test_time),
         cmocka_unit_test(test_never_meet), cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_floor_of_a_new_process),
         cmocka_unit_test(test_text),       cmocka_unit_test(test_bad_text),
         cmocka_unit_test(test_order),      cmocka_unit_test(test_made),
     };

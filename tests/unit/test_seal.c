@@ -13,6 +13,7 @@
 
 #include <sodium.h>
 
+#include "msgid.h"
 #include "remains.h"
 #include "seal.h"
 
@@ -289,46 +290,73 @@ test_a_writer_forgets(void **state)
     munmap(taken, sizeof(*taken));
 }
 
+/* The data key of a message written then. */
+static uint64_t
+key_at(struct writer *w, uint64_t id, uint64_t now_ms)
+{
+    struct stored one;
+
+    write_one(w, id, now_ms, &one);
+    return one.message.key;
+}
+
 static void
 test_data_keys_are_used_up(void **state)
 {
     struct writer *w = *state;
     struct stored first, one;
+    uint64_t key;
 
     write_one(w, 1, T0, &first);
-    assert_int_equal(first.message.key, 1);
-    for (uint64_t i = 1; i < SEAL_MESSAGES_MAX; i++) {
-        write_one(w, 1 + i, T0, &one);
-        assert_int_equal(one.message.key, 1);
-    }
+    for (uint64_t i = 1; i < SEAL_MESSAGES_MAX; i++)
+        assert_int_equal(key_at(w, 1 + i, T0), first.message.key);
     write_one(w, 5000, T0, &one);
-    assert_int_equal(one.message.key, 5000);
+    assert_int_not_equal(one.message.key, first.message.key);
     assert_int_equal(one.message.step, 0);
     seal_writer_count(w->writer, SEAL_BYTES_MAX);
-    write_one(w, 5001, T0, &one);
-    assert_int_equal(one.message.key, 5001);
-    write_one(w, 5002, T0 + SEAL_AGE_MS - 1, &one);
-    assert_int_equal(one.message.key, 5001);
-    write_one(w, 5003, T0 + SEAL_AGE_MS, &one);
-    assert_int_equal(one.message.key, 5003);
-    write_one(w, 5004, T0, &one); /* the clock went back */
-    assert_int_equal(one.message.key, 5004);
+    key = key_at(w, 5001, T0);
+    assert_int_not_equal(key, one.message.key);
+    assert_int_equal(key_at(w, 5002, T0 + SEAL_AGE_MS - 1), key);
+    assert_int_not_equal(key_at(w, 5003, T0 + SEAL_AGE_MS), key);
+    key = key_at(w, 5004, T0 + SEAL_AGE_MS);
+    assert_int_not_equal(key_at(w, 5005, T0), key); /* the clock went back */
+}
+
+/* Two writers that took the same number for their first message. */
+static void
+test_data_keys_never_meet(void **state)
+{
+    struct writer *w = *state;
+    struct seal_writer *others = seal_writer_new();
+    struct seal_key ours, theirs;
+
+    seal_writer_use(others, &w->pair.public);
+    for (int i = 0; i < 100; i++) {
+        seal_writer_use(w->writer, &w->pair.public);
+        seal_writer_use(others, &w->pair.public);
+        seal_writer_next(w->writer, msgid_make(T0, 1), T0, &ours);
+        seal_writer_next(others, msgid_make(T0, 1), T0, &theirs);
+        assert_int_not_equal(ours.data_key, theirs.data_key);
+        assert_int_equal(msgid_ms(ours.data_key), T0);
+        assert_int_equal(msgid_ms(theirs.data_key), T0);
+    }
+    seal_writer_free(&others);
 }
 
 static void
 test_a_row_goes_along_until_it_is_stored(void **state)
 {
     struct writer *w = *state;
-    struct stored one;
+    uint64_t first, second;
 
-    write_one(w, 1, T0, &one);
+    first = key_at(w, 1, T0);
     seal_writer_count(w->writer, SEAL_BYTES_MAX);
-    write_one(w, 2, T0, &one);
-    assert_true(seal_writer_data_key(w->writer, 1).len > 0);
-    assert_true(seal_writer_data_key(w->writer, 2).len > 0);
-    seal_writer_stored(w->writer, 1);
-    assert_int_equal(seal_writer_data_key(w->writer, 1).len, 0);
-    assert_true(seal_writer_data_key(w->writer, 2).len > 0);
+    second = key_at(w, 2, T0);
+    assert_true(seal_writer_data_key(w->writer, first).len > 0);
+    assert_true(seal_writer_data_key(w->writer, second).len > 0);
+    seal_writer_stored(w->writer, first);
+    assert_int_equal(seal_writer_data_key(w->writer, first).len, 0);
+    assert_true(seal_writer_data_key(w->writer, second).len > 0);
     assert_int_equal(seal_writer_data_key(w->writer, 0).len, 0);
 }
 
@@ -411,6 +439,7 @@ main(void)
         T(test_without_row_salt_or_secret_there_is_no_key),
         T(test_a_writer_forgets),
         T(test_data_keys_are_used_up),
+        T(test_data_keys_never_meet),
         T(test_a_row_goes_along_until_it_is_stored),
         T(test_nothing_is_sealed_without_a_public_key),
         T(test_a_data_key_is_sealed_anew),

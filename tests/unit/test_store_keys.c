@@ -21,8 +21,8 @@ a_key(uint64_t id, const char *pair, const char sealed[SEAL_SEALED])
 }
 
 /* A message that brings its data key along. */
-static void
-submit_sealed(struct fixture *f, uint64_t id, const struct data_key *key)
+static enum apply_result
+try_sealed(struct fixture *f, uint64_t id, const struct data_key *key)
 {
     static const char salt[SEAL_SALT] = {3};
     struct message message = {.arrived_ms = T0,
@@ -39,16 +39,22 @@ submit_sealed(struct fixture *f, uint64_t id, const struct data_key *key)
                                               8},
                                   .content_len = 8};
     struct buf row = {0}, key_row = {0};
+    enum apply_result result;
 
     record_encode(&message_record, &message, &row);
     record_encode(&data_key_record, key, &key_row);
     submit.message = buf_view(&row);
     submit.data_key = buf_view(&key_row);
-    assert_int_equal(
-        fixture_apply(f, STORE_SUBMIT, 0, &proto_submit_record, &submit),
-        APPLY_OK);
+    result = fixture_apply(f, STORE_SUBMIT, 0, &proto_submit_record, &submit);
     buf_free(&row);
     buf_free(&key_row);
+    return result;
+}
+
+static void
+submit_sealed(struct fixture *f, uint64_t id, const struct data_key *key)
+{
+    assert_int_equal(try_sealed(f, id, key), APPLY_OK);
 }
 
 static void
@@ -95,6 +101,31 @@ test_sealed_anew(void **state)
     submit_sealed(f, ID(4), &one);
     assert_key(f, ID(1), "new-pair", 3);
     assert_int_equal(rekey(f, NULL, 0), APPLY_OK);
+}
+
+/* What it sealed could not be opened with the one that is here. */
+static void
+test_another_key_of_that_number(void **state)
+{
+    struct fixture *f = *state;
+    struct data_key one = a_key(ID(1), "old-pair", old_sealed);
+    struct data_key two = a_key(ID(2), "old-pair", old_sealed);
+    struct data_key other = a_key(ID(1), "old-pair", new_sealed);
+    struct data_key anew = a_key(ID(1), "new-pair", new_sealed);
+
+    submit_sealed(f, ID(1), &one);
+    assert_int_equal(try_sealed(f, ID(2), &other), APPLY_STALE);
+    submit_sealed(f, ID(3), &two);
+    assert_int_equal(try_sealed(f, ID(4), &other), APPLY_STALE);
+    other = a_key(ID(1), "new-pair", new_sealed);
+    other.made_ms++;
+    assert_int_equal(try_sealed(f, ID(5), &other), APPLY_STALE);
+    submit_sealed(f, ID(6), &one);
+    assert_key(f, ID(1), "old-pair", 2);
+    assert_int_equal(rekey(f, &anew, 1), APPLY_OK);
+    submit_sealed(f, ID(7), &one); /* it was under way */
+    assert_key(f, ID(1), "new-pair", 3);
+    assert_int_equal(try_sealed(f, ID(7), &one), APPLY_STALE); /* the id */
 }
 
 static void
@@ -167,6 +198,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sealed_anew, fixture_setup,
                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_another_key_of_that_number,
+                                        fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_what_is_no_key_changes_nothing,
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_former_pairs_are_not_welcome,
