@@ -266,7 +266,7 @@ test_an_id_is_never_written_over(void **state)
     struct fixture *f = *state;
 
     assert_int_equal(submit(f, ID, two, 2), APPLY_OK);
-    assert_int_equal(submit(f, ID, two, 1), APPLY_REFUSED);
+    assert_int_equal(submit(f, ID, two, 1), APPLY_STALE); /* another id */
     assert_int_equal(counts(f).deliveries, 2);
 }
 
