@@ -497,7 +497,7 @@ test_own(void **state)
     assert_int_equal(append(f, user, ID(1), BOX_DRAFTS, 5), APPLY_UNDO);
     assert_int_equal(append(f, user, ID(1), BOX_DRAFTS, 6), APPLY_OK);
     number = f->count;
-    assert_int_equal(append(f, user, ID(1), BOX_DRAFTS, 100), APPLY_REFUSED);
+    assert_int_equal(append(f, user, ID(1), BOX_DRAFTS, 100), APPLY_STALE);
     assert_int_equal(append(f, user, ID(2), BOX_DRAFTS, 11), APPLY_UNDO);
     assert_int_equal(append(f, user, ID(2), BOX_SENT, 12), APPLY_OK);
     look(f, user, B, BOX_DRAFTS, &seen);
