@@ -553,11 +553,7 @@ query_names_state(const struct query *query)
 static uint64_t
 id_before(int64_t wall_ms)
 {
-    struct msgid_source source = {0};
-
-    if (wall_ms > 1)
-        msgid_set_floor(&source, (uint64_t)wall_ms - 1);
-    return source.last;
+    return wall_ms > 1 ? msgid_last((uint64_t)wall_ms - 1) : 0;
 }
 
 void
