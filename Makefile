@@ -176,6 +176,7 @@ SRCS_spoold = \
     spoold/listener.c \
     spoold/listener_session.c \
     spoold/listener_command.c \
+    spoold/listener_etrn.c \
     spoold/listener_data.c \
     spoold/store.c \
     spoold/store_batch.c \
@@ -519,7 +520,8 @@ $(BUILD)/unit/test_%: $(BUILD)/obj/tests/unit/test_%.o $(LIBSPOOL)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(filter %.o,$(filter-out $<,$^)) $(LIBSPOOL) \
 	    -lcmocka $(LDLIBS_spoold)
 
-$(BUILD)/unit/test_listener_command: $(BUILD)/obj/spoold/listener_command.o
+$(BUILD)/unit/test_listener_command: $(BUILD)/obj/spoold/listener_command.o \
+    $(BUILD)/obj/spoold/listener_etrn.o
 $(BUILD)/unit/test_store_compact: $(BUILD)/obj/spoold/store_log.o
 $(BUILD)/unit/test_control_audit: $(addprefix $(BUILD)/obj/spoold/, \
     control_audit_chain.o control_audit_rows.o)
@@ -581,7 +583,8 @@ build/fuzz/%: build/fuzz-obj/tests/fuzz/fuzz_%.o build/fuzz-obj/libspool.a
 
 build/fuzz/auth_answer: build/fuzz-obj/spoold/auth_answer.o
 build/fuzz/session: $(addprefix build/fuzz-obj/spoold/, \
-    listener_session.o listener_command.o listener_data.o sealing.o stats.o)
+    listener_session.o listener_command.o listener_etrn.o listener_data.o \
+    sealing.o stats.o)
 
 build/fuzz-obj/tests/fuzz/fuzz_manifest.o: CPPFLAGS += -Ispoolctl
 build/fuzz/manifest: $(addprefix build/fuzz-obj/spoolctl/, \

@@ -118,6 +118,7 @@ struct conf {
     uint64_t domain_share; /* percent of the spool for one domain */
     uint64_t errors;       /* bad commands before a session is ended */
     uint64_t notices;      /* to senders, a minute */
+    uint64_t etrn;         /* commands, a minute; 0: not offered */
     uint64_t hops;         /* Received fields before it is a loop */
     uint64_t command_timeout_ms;
     uint64_t data_timeout_ms;

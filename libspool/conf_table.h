@@ -78,6 +78,7 @@ X(LIMIT,  "reserve",                 SIZE,      conf,        reserve,           
 X(LIMIT,  "memory",                  SIZE,      conf,        memory,                  "64M",                 "1M",       "64G", "content under way that the listener may hold in memory")
 X(LIMIT,  "domain-share",            NUM,       conf,        domain_share,            "75",                  "1",        "100", "percent of the spool the mail of one domain may take, where there are several")
 X(LIMIT,  "notices",                 NUM,       conf,        notices,                 "300",                 "1",        "60000", "notices to senders that go out in a minute")
+X(LIMIT,  "etrn",                    NUM,       conf,        etrn,                    "60",                  "0",        "60000", "ETRN commands that are obeyed in a minute; 0: not offered")
 X(LIMIT,  "errors",                  NUM,       conf,        errors,                  "20",                  "1",        "1000", "bad commands before a session is ended")
 X(LIMIT,  "hops",                    NUM,       conf,        hops,                    "100",                 "1",        "1000", "Received fields before a message counts as a loop")
 X(LIMIT,  "command-timeout",         TIME,      conf,        command_timeout_ms,      "5m",                  "100ms",    "1h", "how long a client may take for its next command")

@@ -52,6 +52,7 @@ X(44, LIMIT_ENDED,      "limit-ended",      "the time of a limit the operator ha
 X(45, WARNED,           "warned",           "the sender was told that a delivery is delayed")
 X(46, REDIRECTED,       "redirected",       "the operator sent a delivery to another target, or home again")
 X(47, UNDONE,           "undone",           "the operator took back what a command had made of a delivery")
+X(48, ETRN,             "etrn",             "a client said that the server of a domain is back: its target is tried")
 X(52, TARGET_PAUSED,    "target-paused",    "the operator or the guard paused a target: nothing begins")
 X(53, PAUSE_ENDED,      "pause-ended",      "a target's pause is over: its time, or the operator resumed it")
 X(60, READER_HANGS,     "reader-hangs",     "a process has been reading the store at one point for a minute: the file grows meanwhile")

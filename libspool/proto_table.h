@@ -36,6 +36,8 @@ X(RETRY,        CONTROL,            STORE,                FD_NONE, proto_ids,   
 X(RETRIED,      STORE,              CONTROL,              FD_NONE, proto_count,       "how many deliveries became ready, durably")
 X(PROBE,        CONTROL,            REPLAY,               FD_NONE, proto_name,        "try this target now; an empty name: all")
 X(PROBED,       REPLAY,             CONTROL,              FD_NONE, proto_count,       "how many targets were meant")
+X(ETRN,         LISTENER,           STORE,                FD_NONE, proto_name,        "a client says that this target is back; passed on, since who faces the network never meets replay")
+X(WAKE,         STORE,              REPLAY,               FD_NONE, proto_name,        "try this target now, if it is down")
 X(TARGETS,      CONTROL,            REPLAY,               FD_NONE, proto_none,        "how are the targets?")
 X(TARGETS_NOW,  REPLAY,             CONTROL,              FD_NONE, proto_targets,     "this is how")
 X(PAUSE,        CONTROL,            REPLAY,               FD_NONE, proto_pause,       "pause a target, or resume it")

@@ -36,6 +36,7 @@ static const struct verb_row {
     [VERB_HELP] = {"HELP", FORM_TEXT},
     [VERB_QUIT] = {"QUIT", FORM_NONE},
     [VERB_STARTTLS] = {"STARTTLS", FORM_NONE},
+    [VERB_ETRN] = {"ETRN", FORM_NAME},
 };
 
 static const struct path_row {

@@ -28,6 +28,7 @@ enum smtp_verb {
     VERB_HELP,
     VERB_QUIT,
     VERB_STARTTLS,
+    VERB_ETRN, /* RFC 1985 */
     VERB_COUNT
 };
 
@@ -38,7 +39,8 @@ enum smtp_body {
 
 struct smtp_command {
     enum smtp_verb verb;  /* set even where the rest of the line is bad */
-    struct view argument; /* HELO, EHLO, VRFY, EXPN, HELP, NOOP: the rest */
+    struct view argument; /* HELO, EHLO, VRFY, EXPN, HELP, NOOP, ETRN:
+                           * the rest */
     struct addr path;     /* MAIL, RCPT */
     enum smtp_body body;  /* MAIL BODY= (RFC 6152) */
     bool has_size;        /* MAIL SIZE= (RFC 1870) */

@@ -41,6 +41,7 @@ static struct {
     struct fresh_lists fresh_lists;
     struct tls *fresh_tls;
     struct loop_timer *drain_limit;
+    struct loop_timer *minute; /* ETRN: so many a minute */
 } role;
 
 /* --- connections --------------------------------------------------------- */
@@ -154,6 +155,14 @@ on_lost(enum role lost)
 {
     if (lost == ROLE_STORE)
         listener.policy.room = ROOM_UNKNOWN;
+}
+
+static void
+on_minute(void *arg)
+{
+    (void)arg;
+    listener.policy.etrn_left = listener.policy.conf->etrn;
+    loop_timer_set(role.minute, 60000);
 }
 
 /* --- START --------------------------------------------------------------- */
@@ -270,6 +279,8 @@ listener_start(const struct conf *conf)
     stats_set(STAT_TRANSACTIONS_NOW, 0);
     gate_init(&gate_handlers);
     take_all(conf);
+    role.minute = loop_timer_new(on_minute, NULL);
+    on_minute(NULL);
     role_ready();
 }
 

@@ -8,6 +8,7 @@
  * listener.c          the role: sockets, limits on connections, reload, drain
  * listener_session.c  one connection: lines in, replies out, TLS, its end
  * listener_command.c  the command table and what each command does
+ * listener_etrn.c     ETRN: whose target is to be tried now
  * listener_data.c     content, SUBMIT, the reply that takes responsibility
  */
 #ifndef SPOOLD_LISTENER_H
@@ -53,6 +54,7 @@ struct listener_policy {
     bool offers_tls;
     uint64_t memory;         /* held by content under way, of conf->memory */
     struct buf full_domains; /* names in lower case, a NUL behind each */
+    uint64_t etrn_left; /* in this minute */
 };
 
 /* --- one message --------------------------------------------------------- */
@@ -177,20 +179,26 @@ enum listener_next {
     NEXT_CLOSE,   /* closes */
 };
 
+#define LISTENER_WAKE_MAX 16
+
 struct listener_reply {
     enum listener_next next;
+    struct view wake[LISTENER_WAKE_MAX]; /* ETRN: targets to be tried now; of
+                                          * the configuration or the line */
+    size_t n_wake;
     struct smtp_command command; /* borrows from the line */
     struct why why;              /* the reply, or its last line */
 };
 
 /* Runs one command line and appends its reply to out. Changes the session's
- * state, helo, errors and transaction; touches no connection. */
+ * state, helo, errors and transaction, and what is left of the policy's ETRN;
+ * touches no connection. */
 void listener_command(struct listener_session *session,
-                      const struct listener_policy *policy, struct view line,
+                      struct listener_policy *policy, struct view line,
                       struct listener_reply *reply, struct buf *out);
 /* The same for a line that line.h found bad. */
 void listener_command_bad(struct listener_session *session,
-                          const struct listener_policy *policy, enum got got,
+                          struct listener_policy *policy, enum got got,
                           struct listener_reply *reply, struct buf *out);
 /* Is this the reply to a mistake in the dialogue, not to mail? */
 bool listener_command_is_error(const struct why *reply);
@@ -200,6 +208,13 @@ void listener_command_print(const struct why *reply, struct buf *out);
 /* What a content of this announced size (0: unknown) counts with against the
  * limit of memory before it comes. */
 uint64_t listener_command_memory(uint64_t size);
+
+/* --- listener_etrn.c ------------------------------------------------------ */
+
+/* node is what stands behind ETRN: not empty, one word. Sets the reply and the
+ * targets to wake. */
+void listener_etrn(struct listener_policy *policy, struct view node,
+                   struct listener_reply *reply);
 
 void listener_transaction_free(struct listener_transaction **transaction);
 

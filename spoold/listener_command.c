@@ -24,7 +24,8 @@
 
 struct call {
     struct listener_session *session;
-    const struct listener_policy *policy;
+    struct listener_policy *policy;
+    struct listener_reply *reply;
     const struct smtp_command *command;
     struct why *why; /* the reply; code 0: the handler wrote it to out */
     struct buf *out;
@@ -194,6 +195,8 @@ on_ehlo(struct call *call)
              call->policy->conf->message_size);
     if (call->policy->offers_tls && !call->session->tls)
         buf_add_text(out, "250-STARTTLS\r\n");
+    if (call->policy->conf->etrn > 0)
+        buf_add_text(out, "250-ETRN\r\n");
     buf_add_text(out, "250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n"
                       "250 ENHANCEDSTATUSCODES\r\n");
     return NEXT_COMMAND;
@@ -422,7 +425,15 @@ static enum listener_next
 on_help(struct call *call)
 {
     return answer(call, 214, "2.0.0",
-                  "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS");
+                  "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS "
+                  "ETRN");
+}
+
+static enum listener_next
+on_etrn(struct call *call)
+{
+    listener_etrn(call->policy, call->command->argument, call->reply);
+    return NEXT_COMMAND;
 }
 
 static enum listener_next
@@ -450,6 +461,8 @@ static const struct command_row {
     [VERB_EXPN] = {STATE_ANY_COMMAND, on_expn, ""}, /* refused, RFC 5321 7.3 */
     [VERB_HELP] = {STATE_ANY_COMMAND, on_help, ""},
     [VERB_QUIT] = {STATE_ANY_COMMAND, on_quit, ""},
+    [VERB_ETRN] = {STATE_READY, on_etrn,
+                   "EHLO first, and not within a transaction"},
 };
 
 /* --- the dispatcher ------------------------------------------------------ */
@@ -491,14 +504,16 @@ finish(struct call *call, struct listener_reply *reply)
 
 void
 listener_command(struct listener_session *session,
-                 const struct listener_policy *policy, struct view line,
+                 struct listener_policy *policy, struct view line,
                  struct listener_reply *reply, struct buf *out)
 {
-    struct call call = {session, policy, &reply->command, &reply->why, out};
+    struct call call = {session,         policy,      reply,
+                        &reply->command, &reply->why, out};
     const struct command_row *row;
     int parsed;
 
     reply->next = NEXT_COMMAND;
+    reply->n_wake = 0;
     reply->why.code = 0;
     parsed = smtp_verb_parse(line, &reply->command, &reply->why);
     row = &rows[reply->command.verb];
@@ -511,11 +526,13 @@ listener_command(struct listener_session *session,
 
 void
 listener_command_bad(struct listener_session *session,
-                     const struct listener_policy *policy, enum got got,
+                     struct listener_policy *policy, enum got got,
                      struct listener_reply *reply, struct buf *out)
 {
-    struct call call = {session, policy, &reply->command, &reply->why, out};
+    struct call call = {session,         policy,      reply,
+                        &reply->command, &reply->why, out};
 
+    reply->n_wake = 0;
     reply->command = (struct smtp_command){0};
     reply->next = NEXT_COMMAND;
     answer(&call, 500, "5.5.2",

@@ -20,6 +20,7 @@
 #include "log.h"
 #include "loop.h"
 #include "mem.h"
+#include "peer.h"
 #include "stats.h"
 
 #define SESSION_MAGIC 0x73657373u
@@ -179,6 +180,25 @@ session_log_refusal(const struct listener_session *session,
                              sender, recipient, &reply->why);
 }
 
+/* ETRN: replay tries the targets now. */
+static void
+session_wake(const struct listener_session *session,
+             const struct listener_reply *reply)
+{
+    struct event event;
+
+    event_begin(&event, EVENT_ETRN);
+    event_text(&event, "client", session->ends.client);
+    event_view(&event, "node", reply->command.argument);
+    event_num(&event, "targets", reply->n_wake);
+    event_end(&event);
+    for (size_t i = 0; i < reply->n_wake; i++) {
+        struct proto_name wake = {reply->wake[i]};
+
+        peer_send(ROLE_STORE, PROTO_ETRN, &wake, -1);
+    }
+}
+
 static void
 session_run(struct listener_session *session, enum got got, struct view text)
 {
@@ -197,6 +217,8 @@ session_run(struct listener_session *session, enum got got, struct view text)
     if (reply.why.code >= 400 && !listener_command_is_error(&reply.why) &&
         reply.next == NEXT_COMMAND)
         session_log_refusal(session, &reply);
+    if (reply.n_wake > 0)
+        session_wake(session, &reply);
     session_go_on(session, &reply);
 }
 

@@ -159,6 +159,21 @@ replay_on_probe(struct peer_message *message)
     peer_reply(message, PROTO_PROBED, &count);
 }
 
+/* A stranger said so: not more often than we would probe by ourselves. */
+static void
+replay_on_wake(struct peer_message *message)
+{
+    const struct proto_name *name = message->payload;
+    struct replay_target *target = replay_target_find(name->name);
+
+    if (target == NULL || target->gone || target->sched.state != TARGET_DOWN ||
+        (target->woken_ms != 0 &&
+         loop_now_ms() - target->woken_ms < (int64_t)target->probe_min_ms))
+        return;
+    target->woken_ms = loop_now_ms();
+    replay_target_probe(target);
+}
+
 static void
 replay_on_targets(struct peer_message *message)
 {
@@ -300,6 +315,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_SPACE, replay_on_space},
     {PROTO_QUEUED, replay_on_queued},
     {PROTO_PROBE, replay_on_probe},
+    {PROTO_WAKE, replay_on_wake},
     {PROTO_TARGETS, replay_on_targets},
     {PROTO_LIMIT, replay_limit_on_limit},
     {PROTO_RETURN, replay_return_on_return},

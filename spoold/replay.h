@@ -80,6 +80,8 @@ struct replay_target {
     uint64_t retry_min_ms;
     uint64_t retry_max_ms;
     uint64_t unknown_retry_ms;
+    uint64_t probe_min_ms;
+    int64_t woken_ms; /* loop time of the last ETRN that was obeyed, 0: none */
     uint64_t connect_timeout_ms;
     uint64_t reply_timeout_ms;
     uint64_t final_timeout_ms;

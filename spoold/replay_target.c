@@ -457,6 +457,7 @@ adopt(struct replay_target *target, const struct conf_target *conf)
     target->retry_min_ms = conf->retry_min_ms;
     target->retry_max_ms = conf->retry_max_ms;
     target->unknown_retry_ms = conf->unknown_retry_ms;
+    target->probe_min_ms = conf->probe_min_ms;
     target->connect_timeout_ms = conf->connect_timeout_ms;
     target->reply_timeout_ms = conf->reply_timeout_ms;
     target->final_timeout_ms = conf->final_timeout_ms;

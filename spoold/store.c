@@ -355,6 +355,13 @@ store_on_rekey(struct peer_message *message)
     add_plain(message, STORE_REKEY, rekey_done);
 }
 
+/* ETRN: who faces the network never meets replay. */
+static void
+store_on_etrn(struct peer_message *message)
+{
+    peer_send(ROLE_REPLAY, PROTO_WAKE, message->payload, -1);
+}
+
 static void
 store_on_steer(struct peer_message *message)
 {
@@ -467,6 +474,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_HEALTH, store_on_health},
     {PROTO_NOTE, store_on_note},
     {PROTO_RETRY, store_on_retry},
+    {PROTO_ETRN, store_on_etrn},
     {PROTO_COMPACT, store_on_compact},
     {PROTO_SCRUB, store_on_scrub},
     {PROTO_CHECK_POINT, store_on_check_point},

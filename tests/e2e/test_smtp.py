@@ -41,7 +41,7 @@ class DialogueTest(SpooldTest):
             self.assertEqual(
                 client.extensions,
                 {"PIPELINING": "", "SIZE": "1048576", "8BITMIME": "",
-                 "SMTPUTF8": "", "DSN": "",
+                 "SMTPUTF8": "", "DSN": "", "ETRN": "",
                  "ENHANCEDSTATUSCODES": ""})
             client.quit()
 

@@ -2,7 +2,8 @@
 /*
  * listener_command: whole dialogues against the command table, without a
  * connection. A dialogue is lines of "> command" and "< reply" (of a reply of
- * many lines, the last); "! KNOB" turns what the policy says.
+ * many lines, the last); "! KNOB" turns what the policy says; "* TARGET ..." is
+ * what an ETRN wakes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,6 +35,7 @@ struct world {
     struct listener_session session;
     struct buf out;
     enum listener_next next;
+    char woken[100]; /* targets, with a blank between */
 };
 
 static void
@@ -49,6 +51,7 @@ world_begin(struct world *world)
     world->policy.lists = world->lists;
     world->policy.room = ROOM_THERE;
     world->session.state = STATE_FRESH;
+    conf.etrn = 10;
 }
 
 static void
@@ -83,6 +86,10 @@ turn(struct world *world, const char *knob)
         recipients_free(&world->lists[1].list);
         world->lists[1].is_unknown = true;
     }
+    if (strcmp(knob, "etrn") == 0)
+        world->policy.etrn_left = 3;
+    if (strcmp(knob, "no-etrn") == 0)
+        conf.etrn = 0;
     if (strcmp(knob, "busy") == 0)
         world->policy.memory = conf.memory - 1000;
     if (strcmp(knob, "idle") == 0)
@@ -109,6 +116,12 @@ command(struct world *world, const char *line)
     listener_command(&world->session, &world->policy, view_of(line), &reply,
                      &world->out);
     world->next = reply.next;
+    world->woken[0] = '\0';
+    for (size_t i = 0; i < reply.n_wake; i++) {
+        if (i > 0)
+            strcat(world->woken, " ");
+        strncat(world->woken, reply.wake[i].data, reply.wake[i].len);
+    }
 }
 
 /* The last line of the reply, without its CRLF, against want: a prefix. */
@@ -143,6 +156,9 @@ play(struct world *world, const char *const dialogue[])
             break;
         case '<':
             check_reply(world, last, text);
+            break;
+        case '*':
+            assert_string_equal(world->woken, text);
             break;
         default:
             turn(world, text);
@@ -305,6 +321,50 @@ static const char *const utf8[] = {
     "< 250",
     NULL,
 };
+static const char *const etrn[] = {
+    "! away",
+    "> EHLO client",
+    "< 250 ENHANCED",
+    "> ETRN example.com",
+    "< 458 4.3.2 Unable to queue messages for node example.com: try again "
+    "later",
+    "! room",
+    "> ETRN @",
+    "< 501 5.5.4",
+    "> ETRN two words",
+    "< 501 5.5.4",
+    "> ETRN example.org",
+    "< 459 4.7.1 Node example.org not allowed",
+    "> ETRN #office",
+    "< 459 4.7.1",
+    "! etrn",
+    "> ETRN example.com",
+    "< 250 2.0.0 OK, queuing for node example.com started",
+    "* office",
+    "> etrn LIST.example.com",
+    "< 250 2.0.0",
+    "* lists",
+    "> ETRN @com",
+    "< 250 2.0.0",
+    "* office lists",
+    "> ETRN @ample.com",
+    "< 459 4.7.1",
+    "* ",
+    "> MAIL FROM:<a@b>",
+    "< 250",
+    "> ETRN example.com",
+    "< 503 5.5.1",
+    "> RSET",
+    "< 250",
+    "> ETRN example.com",
+    "< 458 4.3.2 Unable to queue messages for node example.com: asked too "
+    "often",
+    "* ",
+    "! no-etrn",
+    "> ETRN example.com",
+    "< 502 5.5.1",
+    NULL,
+};
 static const char *const others[] = {
     "> VRFY anna",
     "< 252 2.0.0",
@@ -336,8 +396,9 @@ static const char *const others[] = {
 static void
 test_dialogues(void **state)
 {
-    static const char *const *const all[] = {
-        sequence, transaction, used_up, relaying, lists, limits, utf8, others};
+    static const char *const *const all[] = {sequence, transaction, used_up,
+                                             relaying, lists,       limits,
+                                             utf8,     etrn,        others};
 
     (void)state;
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -362,6 +423,7 @@ test_ehlo_lists_extensions(void **state)
     assert_string_equal(world.out.data, "250-mx.list.example.com\r\n"
                                         "250-PIPELINING\r\n"
                                         "250-SIZE 1000\r\n"
+                                        "250-ETRN\r\n"
                                         "250-8BITMIME\r\n"
                                         "250-SMTPUTF8\r\n"
                                         "250-DSN\r\n"

@@ -61,6 +61,7 @@ test_rules(void **state)
     assert_false(proto_allowed(PROTO_RETRY, ROLE_LISTENER, ROLE_STORE));
     assert_false(proto_allowed(PROTO_FETCH, ROLE_LISTENER, ROLE_REPLAY));
     assert_false(proto_meet(ROLE_LISTENER, ROLE_REPLAY));
+    assert_false(proto_allowed(PROTO_WAKE, ROLE_LISTENER, ROLE_STORE));
     assert_false(proto_meet(ROLE_LISTENER, ROLE_IMAP));
     assert_false(proto_meet(ROLE_REPLAY, ROLE_IMAP));
     /* Who shows mail asks who it is, and who says so sees no mail. */

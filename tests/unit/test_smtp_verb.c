@@ -37,6 +37,7 @@ static const struct {
     {"NOOP  are you there", VERB_NOOP, "are you there"},
     {"VRFY anna", VERB_VRFY, "anna"},
     {"EXPN list", VERB_EXPN, "list"},
+    {"ETRN @example.com", VERB_ETRN, "@example.com"},
     {"HELP", VERB_HELP, ""},
     {"HELP MAIL", VERB_HELP, "MAIL"},
 };
