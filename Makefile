@@ -242,6 +242,7 @@ SRCS_spoold = \
     spoold/imap_user.c \
     spoold/imap_view.c \
     spoold/imap_list.c \
+    spoold/imap_status.c \
     spoold/imap_select.c \
     spoold/imap_cache.c \
     spoold/imap_content.c \

@@ -140,14 +140,15 @@ struct mails {
     size_t cap;
 };
 
-/* Up to max places of one number from from_uid on. *more: there are others. */
+/* Places of one number from from_uid on, max of them. Where there are others,
+ * *horizon becomes the last uid that was taken, if it is lower. */
 static int
 collect(const struct view_walk *walk, MDB_cursor *cursor, uint64_t number,
-        uint64_t from_uid, size_t max, struct mails *mails, bool *more)
+        uint64_t from_uid, size_t max, struct mails *mails, uint64_t *horizon)
 {
     struct db_key key;
-    struct db_place place;
-    uint64_t id, n;
+    struct db_place place = {.uid = 0};
+    uint64_t id, n, last = 0;
     MDB_val k, v;
     size_t count = 0;
     int rc;
@@ -160,7 +161,7 @@ collect(const struct view_walk *walk, MDB_cursor *cursor, uint64_t number,
             place.number != number || place.box != walk->box)
             return 0;
         if (count++ == max) {
-            *more = true;
+            *horizon = last < *horizon ? last : *horizon;
             return 0;
         }
         if (mails->count == mails->cap) {
@@ -168,6 +169,7 @@ collect(const struct view_walk *walk, MDB_cursor *cursor, uint64_t number,
             mails->items =
                 mem_grow(mails->items, mails->cap, sizeof(*mails->items));
         }
+        last = place.uid;
         mails->items[mails->count++] = (struct db_mail){
             .uid = place.uid, .id = id, .n = n, .number = number};
     }
@@ -182,63 +184,54 @@ by_uid(const void *a, const void *b)
     return left->uid < right->uid ? -1 : left->uid > right->uid;
 }
 
-/* The first max places of all numbers, in order; *more as in collect. */
+/* Places of many numbers are read at least so many a number: else each would
+ * be looked up anew for every message. */
+#define OF_ONE_MIN 4
+
+/* The first places of all numbers, in order, max of them. *next: the uid to go
+ * on with, 0: there are no others. Above the horizon of one number what the
+ * others have may not be all that comes next. */
 static int
 collect_all(const struct view_walk *walk, const struct db_numbers *numbers,
-            uint64_t from_uid, size_t max, struct mails *mails, bool *more)
+            uint64_t from_uid, size_t max, struct mails *mails, uint64_t *next)
 {
     MDB_cursor *cursor;
+    size_t of_one = numbers->count > 0 ? 2 * max / numbers->count : max;
+    uint64_t horizon = UINT64_MAX;
     int rc = mdb_cursor_open(walk->txn, walk->db->tables[DB_mailbox], &cursor);
 
-    *more = false;
+    *next = 0;
     if (rc != 0)
         return rc;
+    of_one = of_one < OF_ONE_MIN ? OF_ONE_MIN : of_one;
+    of_one = of_one < max ? of_one : max;
     for (size_t i = 0; i < numbers->count && rc == 0; i++)
-        rc = collect(walk, cursor, numbers->items[i], from_uid, max, mails,
-                     more);
+        rc = collect(walk, cursor, numbers->items[i], from_uid, of_one, mails,
+                     &horizon);
     mdb_cursor_close(cursor);
     if (rc == 0 && numbers->count > 1 && mails->count > 1)
         qsort(mails->items, mails->count, sizeof(*mails->items), by_uid);
     if (mails->count > max) {
         mails->count = max;
-        *more = true;
+        *next = mails->items[max - 1].uid + 1;
+    } else if (horizon != UINT64_MAX) {
+        *next = horizon + 1;
+    }
+    while (mails->count > 0 && mails->items[mails->count - 1].uid > horizon) {
+        mails->count--;
+        *next = horizon + 1;
     }
     return rc;
 }
 
-int
-db_mailbox_read(struct db *db, uint64_t user, const struct db_numbers *numbers,
-                uint64_t box, uint64_t from_uid, struct db_mail *out,
-                size_t max, uint64_t *next, struct buf *words, struct why *why)
+static void
+raise(struct db_mailbox_status *status, uint64_t modseq, uint64_t uid)
 {
-    struct view_walk walk = {
-        .db = db, .user = user, .box = box, .words = words};
-    struct mails mails = {0};
-    size_t count = 0;
-    bool more = false;
-    int rc;
-
-    *next = 0;
-    if (db_read_begin(db, &walk.txn, why) != 0)
-        return -1;
-    rc = walk_begin(&walk);
-    if (rc == 0)
-        rc = collect_all(&walk, numbers, from_uid, max, &mails, &more);
-    for (size_t i = 0; i < mails.count && rc == 0; i++) {
-        bool hidden;
-
-        rc = add_mark(&walk, &mails.items[i], &hidden);
-        if (rc == 0 && !hidden)
-            out[count++] = mails.items[i];
-    }
-    db_read_end(db);
-    if (more && mails.count > 0)
-        *next = mails.items[mails.count - 1].uid + 1;
-    free(mails.items);
-    return answer(rc, why) < 0 ? -1 : (int)count;
+    if (modseq > status->highest_modseq)
+        status->highest_modseq = modseq;
+    if (uid >= status->uidnext)
+        status->uidnext = uid + 1;
 }
-
-/* --- STATUS --------------------------------------------------------------- */
 
 static uint64_t
 size_of(const struct view_walk *walk, const struct db_mail *mail)
@@ -259,6 +252,54 @@ size_of(const struct view_walk *walk, const struct db_mail *mail)
     return 0;
 }
 
+static void
+sum_up(const struct view_walk *walk, const struct db_mail *mail, bool hidden,
+       struct db_mailbox_status *status)
+{
+    raise(status, mail->modseq, mail->uid);
+    if (hidden)
+        return;
+    status->messages++;
+    status->unseen += (mail->flags & MARK_SEEN) == 0;
+    status->deleted += (mail->flags & MARK_DELETED) != 0;
+    if (status->with_size)
+        status->size += size_of(walk, mail);
+}
+
+int
+db_mailbox_read(struct db *db, uint64_t user, const struct db_numbers *numbers,
+                uint64_t box, uint64_t from_uid, struct db_mail *out,
+                size_t max, uint64_t *next, struct buf *words,
+                struct db_mailbox_status *status, struct why *why)
+{
+    struct view_walk walk = {
+        .db = db, .user = user, .box = box, .words = words};
+    struct mails mails = {0};
+    size_t count = 0;
+    int rc;
+
+    *next = 0;
+    if (db_read_begin(db, &walk.txn, why) != 0)
+        return -1;
+    rc = walk_begin(&walk);
+    if (rc == 0)
+        rc = collect_all(&walk, numbers, from_uid, max, &mails, next);
+    for (size_t i = 0; i < mails.count && rc == 0; i++) {
+        bool hidden;
+
+        rc = add_mark(&walk, &mails.items[i], &hidden);
+        if (rc == 0 && status != NULL)
+            sum_up(&walk, &mails.items[i], hidden, status);
+        if (rc == 0 && !hidden)
+            out[count++] = mails.items[i];
+    }
+    db_read_end(db);
+    free(mails.items);
+    return answer(rc, why) < 0 ? -1 : (int)count;
+}
+
+/* --- STATUS --------------------------------------------------------------- */
+
 static bool
 has_number(const struct db_numbers *numbers, uint64_t number)
 {
@@ -276,6 +317,111 @@ has_number(const struct db_numbers *numbers, uint64_t number)
     }
     return false;
 }
+
+int
+db_mailbox_status_begin(struct db *db, bool with_size,
+                        struct db_mailbox_status *status, struct why *why)
+{
+    struct db_totals totals;
+    uint64_t known;
+    MDB_txn *txn;
+    int rc;
+
+    if (db_read_begin(db, &txn, why) != 0)
+        return -1;
+    rc = read_totals(db, txn, &totals);
+    db_read_end(db);
+    /* What vanished may be forgotten up to there: no value may be lower. */
+    known = totals.vanished_from > totals.uid_base
+                ? totals.vanished_from - totals.uid_base
+                : 0;
+    *status = (struct db_mailbox_status){
+        .uidnext = known + 1,
+        .highest_modseq =
+            known > 0 ? totals.vanished_from : totals.modseq_floor,
+        .with_size = with_size,
+        .ceiling = totals.modseq,
+        .floor = totals.vanished_from,
+        .at = UINT64_MAX,
+    };
+    return answer(rc, why);
+}
+
+/* Is nothing before of interest? A uid is not above the modseq at which it
+ * went. */
+static bool
+is_past(const struct db_mailbox_status *status, uint64_t modseq,
+        uint64_t uid_base)
+{
+    return modseq <= status->floor || (modseq <= status->highest_modseq &&
+                                       modseq < status->uidnext + uid_base);
+}
+
+/* From the last on: what counts comes soon. Rows of one modseq stay together;
+ * there are no more of them than one request has messages. */
+static int
+raise_by_vanished(MDB_cursor *cursor, const struct db_numbers *numbers,
+                  uint64_t box, uint64_t uid_base, size_t max,
+                  struct db_mailbox_status *status)
+{
+    struct db_key key;
+    MDB_val k, v;
+    size_t looked = 0;
+    int rc;
+
+    db_key_vanished(&key, status->at, 0, 0, 0);
+    k = db_key_val(&key);
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+    rc = mdb_cursor_get(cursor, &k, &v, rc == 0 ? MDB_PREV : MDB_LAST);
+    for (; rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV)) {
+        const char *at = k.mv_data;
+        uint64_t modseq = k.mv_size == 17 ? bytes_get64(at) : 0;
+
+        if (is_past(status, modseq, uid_base))
+            return MDB_NOTFOUND;
+        if (modseq != status->at && looked >= max)
+            return 0;
+        status->at = modseq;
+        looked++;
+        if ((uint8_t)at[12] == box && has_number(numbers, bytes_get32(at + 8)))
+            raise(status, modseq, bytes_get32(at + 13));
+    }
+    return rc;
+}
+
+int
+db_mailbox_status_end(struct db *db, const struct db_numbers *numbers,
+                      uint64_t box, size_t max,
+                      struct db_mailbox_status *status, struct why *why)
+{
+    struct db_totals totals;
+    MDB_cursor *cursor;
+    MDB_txn *txn;
+    int rc;
+
+    if (db_read_begin(db, &txn, why) != 0)
+        return -1;
+    rc = read_totals(db, txn, &totals);
+    if (rc == 0)
+        rc = mdb_cursor_open(txn, db->tables[DB_vanished], &cursor);
+    if (rc == 0) {
+        rc = raise_by_vanished(cursor, numbers, box, totals.uid_base, max,
+                               status);
+        mdb_cursor_close(cursor);
+    }
+    db_read_end(db);
+    if (rc == 0)
+        return 0;
+    if (rc != MDB_NOTFOUND)
+        return answer(rc, why);
+    if (status->highest_modseq > status->ceiling)
+        status->highest_modseq = status->ceiling;
+    if (status->highest_modseq == 0)
+        status->highest_modseq = 1; /* RFC 7162 3.1.2.1: it is positive */
+    return 1;
+}
+
+/* --- VANISHED ------------------------------------------------------------- */
 
 typedef void vanished_fn(void *arg, uint64_t modseq, uint64_t uid);
 
@@ -304,82 +450,6 @@ walk_vanished(struct db *db, MDB_txn *txn, const struct db_numbers *numbers,
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
-
-static void
-raise(struct db_mailbox_status *status, uint64_t modseq, uint64_t uid)
-{
-    if (modseq > status->highest_modseq)
-        status->highest_modseq = modseq;
-    if (uid >= status->uidnext)
-        status->uidnext = uid + 1;
-}
-
-static void
-raise_by_vanished(void *arg, uint64_t modseq, uint64_t uid)
-{
-    raise(arg, modseq, uid);
-}
-
-/* What vanished may be forgotten up to there: neither value may be lower. */
-static void
-status_begin(struct db_mailbox_status *out, const struct db_totals *totals)
-{
-    uint64_t known = totals->vanished_from > totals->uid_base
-                         ? totals->vanished_from - totals->uid_base
-                         : 0;
-
-    *out = (struct db_mailbox_status){.uidnext = known + 1,
-                                      .highest_modseq =
-                                          known > 0 ? totals->vanished_from
-                                                    : totals->modseq_floor};
-    if (out->highest_modseq == 0)
-        out->highest_modseq = 1; /* RFC 7162 3.1.2.1: it is positive */
-}
-
-int
-db_mailbox_status(struct db *db, uint64_t user,
-                  const struct db_numbers *numbers, uint64_t box,
-                  bool with_size, struct db_mailbox_status *out,
-                  struct why *why)
-{
-    struct view_walk walk = {.db = db, .user = user, .box = box};
-    struct db_totals totals;
-    struct mails mails = {0};
-    bool more;
-    int rc;
-
-    if (db_read_begin(db, &walk.txn, why) != 0)
-        return -1;
-    rc = walk_begin(&walk);
-    if (rc == 0)
-        rc = read_totals(db, walk.txn, &totals);
-    if (rc == 0) {
-        status_begin(out, &totals);
-        rc = collect_all(&walk, numbers, 0, SIZE_MAX, &mails, &more);
-    }
-    for (size_t i = 0; i < mails.count && rc == 0; i++) {
-        struct db_mail *mail = &mails.items[i];
-        bool hidden;
-
-        rc = add_mark(&walk, mail, &hidden);
-        raise(out, mail->modseq, mail->uid);
-        if (rc != 0 || hidden)
-            continue;
-        out->messages++;
-        out->unseen += (mail->flags & MARK_SEEN) == 0;
-        out->deleted += (mail->flags & MARK_DELETED) != 0;
-        if (with_size)
-            out->size += size_of(&walk, mail);
-    }
-    if (rc == 0)
-        rc = walk_vanished(db, walk.txn, numbers, box, totals.vanished_from,
-                           raise_by_vanished, out);
-    db_read_end(db);
-    free(mails.items);
-    return answer(rc, why);
-}
-
-/* --- VANISHED ------------------------------------------------------------- */
 
 static void
 add_uid(void *arg, uint64_t modseq, uint64_t uid)

@@ -62,29 +62,42 @@ struct db_mail {
     size_t keywords;     /* offset in the words buffer */
     size_t keywords_len; /* 0: none */
 };
-/* Messages of box with uids from from_uid on, in the order of uids, without
- * what the user hid: fills at most max. *next is the uid to go on with, 0: it
- * was the end. Keywords are appended to words. Looks at up to max rows for
- * each number. Returns how many, or -1. */
-int db_mailbox_read(struct db *db, uint64_t user,
-                    const struct db_numbers *numbers, uint64_t box,
-                    uint64_t from_uid, struct db_mail *out, size_t max,
-                    uint64_t *next, struct buf *words, struct why *why);
-
-/* For STATUS. uidnext and highest_modseq change only when the mailbox does
- * (or the store forgets what vanished long ago). */
+/* What STATUS and SELECT tell, summed up on the way through a mailbox.
+ * uidnext and highest_modseq change only when the mailbox does (or the store
+ * forgets what vanished long ago). */
 struct db_mailbox_status {
     uint64_t messages;
     uint64_t unseen;
     uint64_t deleted; /* with \Deleted */
-    uint64_t size;    /* of content; only when asked for */
+    uint64_t size;    /* of content; only with_size */
     uint64_t uidnext;
     uint64_t highest_modseq;
+    bool with_size; /* asked for: each message's row is read */
+    /* On the way: */
+    uint64_t ceiling; /* what happened after the beginning does not count */
+    uint64_t floor;   /* what vanished up to there is not known */
+    uint64_t at;      /* modseqs of what vanished from here on were seen */
 };
-int db_mailbox_status(struct db *db, uint64_t user,
-                      const struct db_numbers *numbers, uint64_t box,
-                      bool with_size, struct db_mailbox_status *out,
-                      struct why *why);
+
+/* Messages of box with uids from from_uid on, in the order of uids, without
+ * what the user hid: fills at most max. *next is the uid to go on with, 0: it
+ * was the end. Keywords are appended to words. status: sums up what was
+ * looked at, or NULL. Looks at some rows for each number, at max or a few more
+ * in all. Returns how many, or -1. */
+int db_mailbox_read(struct db *db, uint64_t user,
+                    const struct db_numbers *numbers, uint64_t box,
+                    uint64_t from_uid, struct db_mail *out, size_t max,
+                    uint64_t *next, struct buf *words,
+                    struct db_mailbox_status *status, struct why *why);
+
+/* A status from the beginning: this, then db_mailbox_read through all of the
+ * mailbox, then db_mailbox_status_end, which looks at max rows, until it says
+ * 1 and not 0. */
+int db_mailbox_status_begin(struct db *db, bool with_size,
+                            struct db_mailbox_status *status, struct why *why);
+int db_mailbox_status_end(struct db *db, const struct db_numbers *numbers,
+                          uint64_t box, size_t max,
+                          struct db_mailbox_status *status, struct why *why);
 
 /* Uids that left box behind since_modseq, in the order in which they left,
  * appended to uids (struct db_numbers; at most DB_VANISHED_MAX). 0: the store

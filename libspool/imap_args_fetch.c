@@ -49,6 +49,18 @@ add_item(struct imap_command *command, enum imap_item_kind kind)
     return item;
 }
 
+/* The name of a header field (RFC 5322 2.2). */
+static int
+take_field(struct imap_in *in, struct view *name, struct why *why)
+{
+    if (imap_take_astring(in, name, why) != 0)
+        return -1;
+    for (size_t i = 0; i < name->len; i++)
+        if (name->data[i] <= ' ' || name->data[i] > '~' || name->data[i] == ':')
+            return why_text(why, "no field has such a name");
+    return name->len > 0 ? 0 : why_text(why, "a field's name is missing");
+}
+
 /* "(From To)" */
 static int
 take_fields(struct imap_in *in, struct imap_item *item, struct why *why)
@@ -62,7 +74,7 @@ take_fields(struct imap_in *in, struct imap_item *item, struct why *why)
             return why_text(why, "more than %d fields", IMAP_FIELDS_MAX);
         item->fields =
             mem_grow(item->fields, item->n_fields + 1, sizeof(*item->fields));
-        if (imap_take_astring(in, &item->fields[item->n_fields++], why) != 0)
+        if (take_field(in, &item->fields[item->n_fields++], why) != 0)
             return -1;
     } while ((more = args_more(in, why)) == 1);
     return more;

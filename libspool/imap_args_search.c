@@ -329,9 +329,10 @@ args_search(struct imap_in *in, struct imap_command *command, struct why *why)
     if (take_returns(in, command, why) != 0 ||
         imap_take_char(in, ' ', why) != 0)
         return -1;
-    if (imap_take_word(in, "CHARSET") && (imap_take_char(in, ' ', why) != 0 ||
-                                          take_charset(in, command, why) != 0 ||
-                                          imap_take_char(in, ' ', why) != 0))
+    command->has_charset = imap_take_word(in, "CHARSET");
+    if (command->has_charset && (imap_take_char(in, ' ', why) != 0 ||
+                                 take_charset(in, command, why) != 0 ||
+                                 imap_take_char(in, ' ', why) != 0))
         return -1;
     return take_program(in, command, why);
 }

@@ -259,8 +259,13 @@ parse(struct buf *text, struct imap_command *command, struct why *why)
     struct imap_in in = {text->data, text->data + text->len};
 
     *command = (struct imap_command){0};
-    if (imap_take_tag(&in, &command->tag, why) != 0 ||
-        imap_take_char(&in, ' ', why) != 0 ||
+    if (imap_take_tag(&in, &command->tag, why) != 0)
+        return -1;
+    if (in.at < in.end && !imap_sees(&in, ' ')) {
+        command->tag = (struct view){NULL, 0};
+        return why_text(why, "what cannot be in a tag");
+    }
+    if (imap_take_char(&in, ' ', why) != 0 ||
         imap_take_atom(&in, &command->name, why) != 0)
         return -1;
     if (view_equal_nocase(command->name, VIEW("UID"))) {

@@ -218,6 +218,7 @@ struct imap_command {
     uint64_t length;
 
     struct imap_search search;
+    bool has_charset; /* SEARCH CHARSET */
     bool bad_charset; /* what is wrong is the CHARSET */
     struct imap_criterion criteria[IMAP_CRITERIA_MAX];
     size_t n_criteria;

@@ -276,6 +276,8 @@ drain_sessions(bool by_force)
         next = LIST_NEXT(session, link);
         if (by_force || session->mode != IMAP_MODE_BUSY)
             imap_session_bye(session, "going down, come back later");
+        if (by_force && session->io != NULL)
+            imap_session_close(session, "going down");
     }
 }
 

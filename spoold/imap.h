@@ -14,7 +14,8 @@
  * imap_login.c     signing in
  * imap_name.c      the names of mailboxes and what is behind them
  * imap_view.c      an open mailbox: numbers, UIDs, news of it
- * imap_list.c      LIST, LSUB, STATUS, NAMESPACE
+ * imap_list.c      LIST, LSUB, NAMESPACE
+ * imap_status.c    STATUS, SUBSCRIBE
  * imap_select.c    SELECT, EXAMINE, CLOSE, UNSELECT
  * imap_cache.c     what was asked lately, in memory
  * imap_content.c   content and structure of a message, in pieces
@@ -94,7 +95,7 @@ enum imap_state {
     IMAP_FRESH,    /* nobody has signed in */
     IMAP_AUTH,     /* somebody has */
     IMAP_SELECTED, /* and opened a mailbox: session->view */
-    IMAP_OVER,     /* BYE was said; nothing more is read */
+    IMAP_OVER,     /* BYE was said; what is left to be sent goes yet */
 };
 
 /* Who gets the next input. */
@@ -137,6 +138,7 @@ struct imap_session {
     bool is_loopback;
     bool waits;    /* between IMAP_STEP_WAIT and imap_session_wake */
     bool has_turn; /* in the queue of turns */
+    bool choked;   /* no command is read until its output is gone */
     unsigned enabled;
     struct io *io;
     struct gate_client *client;
@@ -163,6 +165,8 @@ void imap_session_new(int fd, const struct gate_guest *guest);
 /* "* BYE text" and the end. */
 void imap_session_bye(struct imap_session *session, const char *text);
 void imap_session_close(struct imap_session *session, const char *why);
+/* The same once the client has taken what was written. */
+void imap_session_end(struct imap_session *session, const char *why);
 /* Sends what is in imap.out, and empties it. */
 void imap_session_send(struct imap_session *session);
 /* The end of the command under way: what changed meanwhile as untagged
@@ -206,7 +210,7 @@ void imap_run_capability(const struct imap_session *session, struct buf *out);
 typedef void imap_run_fn(struct imap_session *session);
 imap_run_fn imap_run_login, imap_run_authenticate, imap_run_select,
     imap_run_close, imap_run_unselect, imap_run_list, imap_run_namespace,
-    imap_run_status, imap_run_append, imap_run_idle, imap_run_expunge,
+    imap_run_status, imap_run_subscribe, imap_run_append, imap_run_idle, imap_run_expunge,
     imap_run_search, imap_run_fetch, imap_run_store, imap_run_copy,
     imap_run_move;
 

@@ -1,98 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * LIST with its extensions (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 6154),
- * LSUB, STATUS (RFC 8438), SUBSCRIBE, NAMESPACE. Everything is subscribed.
+ * LSUB, NAMESPACE. Everything is subscribed.
+ *
+ * Before: imap_run.c   After: imap_status.c
  */
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "imap_view.h"
+#include "imap_status.h"
 #include "mem.h"
 
 /* Names in one step. */
 #define NAMES_A_STEP 16
-
-/* --- STATUS --------------------------------------------------------------- */
-
-static void
-put_number(struct buf *out, const char **blank, const char *word,
-           uint64_t value)
-{
-    buf_addf(out, "%s%s %" PRIu64, *blank, word, value);
-    *blank = " ";
-}
-
-/* "* STATUS name (...)". -1: the store failed. */
-static int
-put_status(const struct imap_session *session, struct view name,
-           const struct imap_place *place, unsigned items, struct why *why)
-{
-    struct db_mailbox_status status;
-    struct db_mailbox_facts facts;
-    struct db_numbers numbers = {0};
-    struct buf *out = &imap.out;
-    const char *blank = "";
-    bool with_size = (items & IMAP_STATUS_SIZE) != 0;
-    int rc = imap_name_numbers(session, place, &numbers, why);
-
-    if (rc >= 0)
-        rc = db_mailbox_status(imap.db, session->user->number, &numbers,
-                               place->box, with_size, &status, why);
-    db_numbers_free(&numbers);
-    if (rc < 0 || db_mailbox_facts(imap.db, &facts, why) < 0)
-        return -1;
-    buf_add_text(out, "* STATUS ");
-    imap_name_put(session, name, out);
-    buf_add_text(out, " (");
-    if (items & IMAP_STATUS_MESSAGES)
-        put_number(out, &blank, "MESSAGES", status.messages);
-    if (items & IMAP_STATUS_UIDNEXT)
-        put_number(out, &blank, "UIDNEXT", status.uidnext);
-    if (items & IMAP_STATUS_UIDVALIDITY)
-        put_number(out, &blank, "UIDVALIDITY", facts.uidvalidity);
-    if (items & IMAP_STATUS_UNSEEN)
-        put_number(out, &blank, "UNSEEN", status.unseen);
-    if (items & IMAP_STATUS_DELETED)
-        put_number(out, &blank, "DELETED", status.deleted);
-    if (items & IMAP_STATUS_SIZE)
-        put_number(out, &blank, "SIZE", status.size);
-    if (items & IMAP_STATUS_RECENT)
-        put_number(out, &blank, "RECENT", 0);
-    if (items & IMAP_STATUS_HIGHESTMODSEQ)
-        put_number(out, &blank, "HIGHESTMODSEQ", status.highest_modseq);
-    if (items & IMAP_STATUS_APPENDLIMIT)
-        buf_addf(out, "%sAPPENDLIMIT %" PRIu64, blank,
-                 place->box == BOX_DRAFTS || place->box == BOX_SENT
-                     ? imap.conf->message_size
-                     : 0);
-    buf_add_text(out, ")\r\n");
-    return 0;
-}
-
-/* STATUS, and SUBSCRIBE, which asks whether the name is one. */
-void
-imap_run_status(struct imap_session *session)
-{
-    const struct imap_command *command = session->command;
-    struct imap_place place;
-    struct buf name = {0};
-    struct why why;
-
-    if (imap_name_find(session, command->first, &place) != 0 ||
-        imap_name_decode(session, command->first, &name) != 0) {
-        imap_session_finish(session, "NO",
-                            "[NONEXISTENT] There is no such folder");
-    } else if (command->verb == IMAP_STATUS &&
-               put_status(session, buf_view(&name), &place,
-                          command->status_items, &why) != 0) {
-        imap_session_finishf(session, "NO", "[SERVERBUG] %s", why.text);
-    } else {
-        if (command->status_items & IMAP_STATUS_HIGHESTMODSEQ)
-            session->enabled |= IMAP_CONDSTORE; /* RFC 7162 3.1 */
-        imap_session_finish(session, "OK", "done");
-    }
-    buf_free(&name);
-}
 
 /* --- LIST ----------------------------------------------------------------- */
 
@@ -100,6 +20,9 @@ struct list_job {
     struct imap_names names;
     size_t at;           /* in names.text */
     struct buf patterns; /* reference and pattern, a NUL behind each */
+    bool tells_status;   /* of the name told last */
+    struct view name;
+    struct imap_status status;
 };
 
 static void
@@ -109,6 +32,7 @@ job_free(void *arg)
 
     buf_free(&job->names.text);
     buf_free(&job->patterns);
+    imap_status_free(&job->status);
     free(job);
 }
 
@@ -148,29 +72,68 @@ put_attributes(const struct imap_command *command, unsigned attributes)
         buf_add_text(&imap.out, " \\Subscribed");
 }
 
+/* Below a level something is subscribed, as everything is (RFC 5258 4). */
+static void
+put_child_info(const struct imap_command *command, unsigned attributes)
+{
+    const unsigned both = IMAP_LIST_SUBSCRIBED | IMAP_LIST_RECURSIVEMATCH;
+
+    if ((command->list_options & both) == both &&
+        (attributes & IMAP_NAME_CHILDREN))
+        buf_add_text(&imap.out, " (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+}
+
+/* -1: the store failed. */
 static int
-list_name(struct imap_session *session, const struct list_job *job,
-          struct view name, struct why *why)
+list_name(struct imap_session *session, struct list_job *job, struct why *why)
 {
     const struct imap_command *command = session->command;
-    unsigned attributes = imap_name_attributes(session, name);
+    unsigned attributes = imap_name_attributes(session, job->name);
     struct imap_place place;
 
-    if (!matches_any(job, name) ||
+    if (!matches_any(job, job->name) ||
         ((command->list_options & IMAP_LIST_SPECIAL_USE) &&
          !(attributes & IMAP_NAME_SPECIAL)))
         return 0;
     buf_addf(&imap.out, "* %s (", imap_verb_name(command->verb));
     put_attributes(command, attributes);
     buf_add_text(&imap.out, ") \"/\" ");
-    imap_name_put(session, name, &imap.out);
+    imap_name_put(session, job->name, &imap.out);
+    put_child_info(command, attributes);
     buf_add_text(&imap.out, "\r\n");
     if (!(command->list_options & IMAP_LIST_RETURN_STATUS) ||
-        (attributes & IMAP_NAME_NOSELECT))
+        (attributes & IMAP_NAME_NOSELECT) ||
+        imap_name_find_utf8(session, job->name, &place) != 0)
         return 0;
-    if (imap_name_find_utf8(session, name, &place) != 0)
-        return 0;
-    return put_status(session, name, &place, command->status_items, why);
+    job->tells_status = true;
+    return imap_status_begin(&job->status, session, &place,
+                             command->status_items, why);
+}
+
+/* A step of the STATUS of the name told last. */
+static int
+tell_status(struct imap_session *session, struct list_job *job, struct why *why)
+{
+    int rc = imap_status_step(&job->status, session, why);
+
+    if (rc <= 0)
+        return rc;
+    job->tells_status = false;
+    return imap_status_put(&job->status, session, job->name, why);
+}
+
+static int
+list_some(struct imap_session *session, struct list_job *job, struct why *why)
+{
+    for (int i = 0; i < NAMES_A_STEP && job->at < job->names.text.len; i++) {
+        job->name = view_of(job->names.text.data + job->at);
+        job->at += job->name.len + 1;
+        if (list_name(session, job, why) != 0)
+            return -1;
+        if (job->tells_status)
+            break;
+    }
+    return 0;
 }
 
 static enum imap_step
@@ -178,19 +141,14 @@ list_step(struct imap_session *session)
 {
     struct list_job *job = session->job;
     struct why why;
+    int rc = job->tells_status ? tell_status(session, job, &why)
+                               : list_some(session, job, &why);
 
-    for (int i = 0; i < NAMES_A_STEP && job->at < job->names.text.len; i++) {
-        struct view name = view_of(job->names.text.data + job->at);
-
-        job->at += name.len + 1;
-        if (list_name(session, job, name, &why) != 0) {
-            imap_session_finishf(session, "NO", "[SERVERBUG] %s", why.text);
-            return IMAP_STEP_DONE;
-        }
-        if (session->command->list_options & IMAP_LIST_RETURN_STATUS)
-            break; /* one mailbox a step */
+    if (rc != 0) {
+        imap_session_finishf(session, "NO", "[SERVERBUG] %s", why.text);
+        return IMAP_STEP_DONE;
     }
-    if (job->at < job->names.text.len) {
+    if (job->tells_status || job->at < job->names.text.len) {
         imap_session_send(session);
         return IMAP_STEP_MORE;
     }

@@ -131,7 +131,8 @@ imap_run_login(struct imap_session *session)
     if (!is_refused(session))
         ask(session, command->first, command->second);
     /* The answer needs the tag alone, which stands before the name. */
-    explicit_bzero(text->data + at, text->len - at);
+    if (session->state != IMAP_OVER)
+        explicit_bzero(text->data + at, text->len - at);
 }
 
 /* --- AUTHENTICATE --------------------------------------------------------- */

@@ -63,7 +63,7 @@ run_logout(struct imap_session *session)
     buf_add_view(&imap.out, session->command->tag);
     buf_add_text(&imap.out, " OK done\r\n");
     imap_session_send(session);
-    imap_session_close(session, "logout");
+    imap_session_end(session, "logout");
 }
 
 static void
@@ -218,7 +218,7 @@ static imap_run_fn *const handlers[IMAP_VERB_COUNT] = {
     [IMAP_CREATE] = run_create,
     [IMAP_DELETE] = run_delete,
     [IMAP_RENAME] = run_rename,
-    [IMAP_SUBSCRIBE] = imap_run_status,
+    [IMAP_SUBSCRIBE] = imap_run_subscribe,
     [IMAP_UNSUBSCRIBE] = run_unsubscribe,
     [IMAP_LIST] = imap_run_list,
     [IMAP_LSUB] = imap_run_list,

@@ -532,9 +532,17 @@ void
 imap_run_search(struct imap_session *session)
 {
     struct imap_search *search = &session->command->search;
-    struct search_job *job = mem_alloc(sizeof(*job));
+    struct search_job *job;
     struct why why;
 
+    /* RFC 6855 3: all strings are in UTF-8 already. */
+    if (session->command->has_charset && (session->enabled & IMAP_UTF8) &&
+        !(session->enabled & IMAP_REV2)) {
+        imap_session_finish(session, "BAD",
+                            "CHARSET is not possible after ENABLE UTF8=ACCEPT");
+        return;
+    }
+    job = mem_alloc(sizeof(*job));
     job->now_s = clock_wall_ms() / 1000;
     if (take_texts(search, job, &why) != 0) {
         job_free(job);

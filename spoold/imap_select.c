@@ -17,6 +17,7 @@ struct select_job {
     struct imap_rows rows;
     uint64_t next; /* UID */
     uint64_t vanished_from;
+    struct db_mailbox_status sums;
     size_t first_unseen; /* place + 1; 0: none */
     struct buf keywords;
     /* QRESYNC: */
@@ -70,6 +71,14 @@ keep_keywords(struct select_job *job, struct view words)
     }
 }
 
+static int
+fail(struct imap_session *session, const struct why *why)
+{
+    imap_view_free(&session->view);
+    imap_session_finishf(session, "NO", "[SERVERBUG] %s", why->text);
+    return -1;
+}
+
 /* -1: the store failed; else how many. */
 static int
 read_some(struct imap_session *session, struct select_job *job)
@@ -82,11 +91,9 @@ read_some(struct imap_session *session, struct select_job *job)
     buf_reset(&rows->words);
     n = db_mailbox_read(imap.db, session->user->number, &view->numbers,
                         view->place.box, job->next, rows->items, IMAP_ROWS_MAX,
-                        &job->next, &rows->words, &why);
-    if (n < 0) {
-        imap_session_finishf(session, "NO", "[SERVERBUG] %s", why.text);
-        return -1;
-    }
+                        &job->next, &rows->words, &job->sums, &why);
+    if (n < 0)
+        return fail(session, &why);
     for (int i = 0; i < n; i++) {
         const struct db_mail *mail = &rows->items[i];
 
@@ -126,9 +133,9 @@ tell_mailbox(struct imap_session *session, const struct select_job *job)
     }
     buf_addf(out, "* OK [UIDVALIDITY %" PRIu32 "] for ever\r\n",
              view->uidvalidity);
-    buf_addf(out, "* OK [UIDNEXT %" PRIu64 "] or more\r\n",
-             view->modseq - view->uid_base + 1);
-    buf_addf(out, "* OK [HIGHESTMODSEQ %" PRIu64 "] here\r\n", view->modseq);
+    buf_addf(out, "* OK [UIDNEXT %" PRIu64 "] or more\r\n", job->sums.uidnext);
+    buf_addf(out, "* OK [HIGHESTMODSEQ %" PRIu64 "] here\r\n",
+             job->sums.highest_modseq);
     if (session->enabled & IMAP_REV2) {
         buf_add_text(out, "* LIST () \"/\" ");
         imap_name_put(session, session->command->first, out);
@@ -205,14 +212,23 @@ select_step(struct imap_session *session)
 {
     struct select_job *job = session->job;
     const struct imap_command *command = session->command;
+    struct why why;
+    int rc;
 
     if (job->tells_changes)
         return tell_changes(session, job) == IMAP_STEP_DONE ? finish(session)
                                                             : IMAP_STEP_MORE;
-    if (read_some(session, job) < 0)
-        return IMAP_STEP_DONE;
     if (job->next != 0)
+        return read_some(session, job) < 0 ? IMAP_STEP_DONE : IMAP_STEP_MORE;
+    rc = db_mailbox_status_end(imap.db, &session->view->numbers,
+                               session->view->place.box, IMAP_ROWS_MAX,
+                               &job->sums, &why);
+    if (rc == 0)
         return IMAP_STEP_MORE;
+    if (rc < 0) {
+        fail(session, &why);
+        return IMAP_STEP_DONE;
+    }
     tell_mailbox(session, job);
     imap_session_send(session);
     if (!command->qresync ||
@@ -247,6 +263,7 @@ open_view(struct imap_session *session, const struct imap_place *place,
     session->view = view;
     view->read_only = session->command->verb == IMAP_EXAMINE;
     if (db_mailbox_facts(imap.db, &facts, why) < 0 ||
+        db_mailbox_status_begin(imap.db, false, &job->sums, why) < 0 ||
         imap_name_numbers(session, place, &view->numbers, why) < 0)
         return -1;
     view->uidvalidity = (uint32_t)facts.uidvalidity;

@@ -26,7 +26,11 @@
 
 #define SESSION_MAGIC    0x73696d61u
 #define FRESH_TIMEOUT_MS 60000
-#define FINISH_MAX       512
+/* After BYE: how long the client may take nothing of what is still to go. */
+#define LINGER_MS 30000
+/* Output that waits for the client; then no further command is read. */
+#define OUTPUT_MAX (256 * 1024)
+#define FINISH_MAX 512
 
 static struct imap_session *
 session_of(void *arg)
@@ -90,9 +94,12 @@ log_session(const struct imap_session *session, const char *why)
     event_end(&event);
 }
 
-void
-imap_session_close(struct imap_session *session, const char *why)
+/* Nothing more is done for it. */
+static void
+session_over(struct imap_session *session, const char *why)
 {
+    if (session->state == IMAP_OVER)
+        return;
     log_session(session, why);
     session->state = IMAP_OVER;
     job_end(session);
@@ -100,9 +107,26 @@ imap_session_close(struct imap_session *session, const char *why)
     imap_set_free(&session->saved);
     imap_reader_free(&session->reader);
     imap_user_leave(&session->user);
+}
+
+void
+imap_session_close(struct imap_session *session, const char *why)
+{
+    session_over(session, why);
     io_free(&session->io);
     imap_closed(session);
     loop_defer(session_free_deferred, session);
+}
+
+void
+imap_session_end(struct imap_session *session, const char *why)
+{
+    session_over(session, why);
+    io_resume(session->io); /* or its end would not be seen */
+    io_set_timeout(session->io, LINGER_MS);
+    /* Else session_on_drained or session_on_end does it. */
+    if (io_send_now(session->io) && session->io != NULL)
+        imap_session_close(session, why);
 }
 
 void
@@ -113,7 +137,7 @@ imap_session_bye(struct imap_session *session, const char *text)
     buf_reset(&imap.out);
     buf_addf(&imap.out, "* BYE %s\r\n", text);
     imap_session_send(session);
-    imap_session_close(session, text);
+    imap_session_end(session, text);
 }
 
 /* --- the command under way ------------------------------------------------ */
@@ -305,6 +329,19 @@ read_command(struct imap_session *session)
     return session->state != IMAP_OVER;
 }
 
+/* Does the client leave what it was sent? Then its next command waits until
+ * it has taken that: session_on_drained. */
+static bool
+is_choked(struct imap_session *session)
+{
+    if (io_pending(session->io) <= OUTPUT_MAX || io_send_now(session->io))
+        return false;
+    session->choked = true;
+    if (session->io != NULL)
+        io_pause(session->io);
+    return true;
+}
+
 static void
 session_on_input(void *arg)
 {
@@ -312,9 +349,13 @@ session_on_input(void *arg)
     bool more = true;
 
     while (more && session->io != NULL && io_input(session->io).len > 0) {
+        if (session->state == IMAP_OVER) {
+            io_consume(session->io, io_input(session->io).len);
+            return;
+        }
         switch (session->mode) {
         case IMAP_MODE_COMMAND:
-            more = read_command(session);
+            more = !is_choked(session) && read_command(session);
             break;
         case IMAP_MODE_BUSY:
             more = false;
@@ -323,8 +364,8 @@ session_on_input(void *arg)
         case IMAP_MODE_LITERAL: {
             size_t taken = session->kind->input(session, io_input(session->io));
 
-            /* The session may be over: then nothing is consumed. */
-            if (session->state == IMAP_OVER)
+            /* The session may be gone: then nothing is consumed. */
+            if (session->io == NULL)
                 return;
             io_consume(session->io, taken);
             more = taken > 0;
@@ -337,7 +378,16 @@ session_on_input(void *arg)
 static void
 session_on_drained(void *arg)
 {
-    imap_turn(session_of(arg));
+    struct imap_session *session = session_of(arg);
+
+    if (session->state == IMAP_OVER) {
+        imap_session_close(session, "");
+        return;
+    }
+    if (session->choked && session->mode != IMAP_MODE_BUSY)
+        io_resume(session->io);
+    session->choked = false;
+    imap_turn(session);
 }
 
 static void
@@ -357,6 +407,8 @@ session_on_tls(void *arg)
     struct imap_session *session = session_of(arg);
     bool is_new = !session->tls && session->command == NULL;
 
+    if (session->state == IMAP_OVER)
+        return;
     session->tls = true;
     stats_add(STAT_TLS_SESSIONS, 1);
     if (session->command != NULL) { /* STARTTLS */
@@ -380,7 +432,9 @@ session_on_end(void *arg, enum io_end end)
         imap_session_close(session, io_reason(session->io));
         break;
     case IO_TIMEOUT:
-        imap_session_bye(session, "timeout");
+        if (session->state != IMAP_OVER)
+            io_write(session->io, VIEW("* BYE timeout\r\n"));
+        imap_session_close(session, "timeout");
         break;
     }
 }

@@ -211,7 +211,7 @@ rows_fill(struct imap_rows *rows, const struct imap_session *session,
     buf_reset(&rows->words);
     n = db_mailbox_read(imap.db, session->user->number, &view->numbers,
                         view->place.box, uid, rows->items, rows->batch,
-                        &rows->next, &rows->words, why);
+                        &rows->next, &rows->words, NULL, why);
     if (n < 0) {
         log_warn("%s", why->text);
         rows->batch = 0; /* it is not known what is there */
@@ -372,7 +372,7 @@ tell_came(struct imap_session *session, struct buf *out)
     while (next != 0) {
         int n = db_mailbox_read(imap.db, session->user->number, &view->numbers,
                                 view->place.box, next, mails, IMAP_ROWS_MAX,
-                                &next, &words, &why);
+                                &next, &words, NULL, &why);
 
         if (n < 0) {
             log_warn("%s", why.text);

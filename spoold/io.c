@@ -450,6 +450,15 @@ io_pending(const struct io *io)
     return io->out.len - io->sent;
 }
 
+bool
+io_send_now(struct io *io)
+{
+    if (io->dead || io->ended)
+        return false;
+    io_flush(io);
+    return !io->ended && io_pending(io) == 0;
+}
+
 void
 io_shutdown(struct io *io)
 {
@@ -493,6 +502,8 @@ io_on_event(evutil_socket_t fd, short what, void *arg)
         event_del(io->readable);
     else if (paused && (what & EV_TIMEOUT) && io_pending(io) == 0)
         return; /* it is us who wait, not the peer who is late */
+    else if ((what & EV_TIMEOUT) && event_pending(io->writable, EV_WRITE, NULL))
+        return; /* it takes what we send; when it does not, that times out */
     else if (what & EV_TIMEOUT)
         io_end(io, IO_TIMEOUT, "timeout");
     else if (io->phase == IO_CONNECTING)

@@ -70,6 +70,9 @@ void io_write(struct io *io, struct view bytes);
 void io_printf(struct io *io, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 size_t io_pending(const struct io *io); /* bytes not yet with the kernel */
+/* Sends what can go now. True: all of it is with the kernel. False: on_drained
+ * tells when it is, or the connection is over and on_end was called. */
+bool io_send_now(struct io *io);
 /* Closes for writing once all is sent, then on_end(IO_EOF) when the peer
  * closes too or at once if it has. */
 void io_shutdown(struct io *io);

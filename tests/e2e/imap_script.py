@@ -85,7 +85,7 @@ class Conversation:
 
     def matches(self, pattern, text):
         """A match of the whole, and its values are remembered."""
-        parts, at, names = [], 0, []
+        parts, at, names = [], 0, set()
         for token in TOKEN.finditer(pattern):
             parts.append(re.escape(pattern[at:token.start()]))
             at = token.end()
@@ -93,14 +93,17 @@ class Conversation:
             if word == "..":
                 parts.append(".*?")
             elif word.startswith("#"):
-                parts.append(r"(\d+)" if len(word) > 1 else r"\d+")
-                names += [word[1:]] if len(word) > 1 else []
+                parts.append(r"(?P<%s>\d+)" % word[1:] if len(word) > 1
+                             else r"\d+")
+                names.add(word[1:])
+            elif word[1:] in names:
+                parts.append("(?P=%s)" % word[1:])
             else:
                 parts.append(re.escape(self.text("<%s>" % word)))
         parts.append(re.escape(pattern[at:]))
         match = re.fullmatch("".join(parts), text, re.S)
         if match:
-            self.values.update(zip(names, match.groups()))
+            self.values.update(match.groupdict())
         return match is not None
 
     # --- lines

@@ -52,8 +52,10 @@ NUMBERED = ("FETCH", "STORE", "SEARCH", "SORT")
 
 
 class StrictClient:
-    def __init__(self, port, tls=False, host="127.0.0.1", greet=True):
-        self.socket = socket.create_connection((host, port), DEADLINE)
+    def __init__(self, port, tls=False, host="127.0.0.1", greet=True,
+                 source=None):
+        self.socket = socket.create_connection(
+            (host, port), DEADLINE, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         self.utf8 = False

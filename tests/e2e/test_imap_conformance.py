@@ -7,6 +7,7 @@ mail of imap_mail.py in INBOX, and changes only his own flags.
 """
 
 import glob
+import itertools
 import os
 import re
 import unittest
@@ -18,8 +19,8 @@ from spoold_test import Daemon, main, test_directory
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PASSWORD = "secret"
-# Each of them reads one address; team reads all.
-USERS = ("anna", "mark", "quinn", "dora", "trash", "empty")
+# Each of them reads one address; team reads all. The first five have mail.
+USERS = ("anna", "mark", "quinn", "dora", "trash", "nora", "olga", "empty")
 
 
 class Server:
@@ -33,12 +34,16 @@ class Server:
         for user in USERS:
             self.daemon.user(user, user + "@example.com", password=PASSWORD)
         self.daemon.user("team", "*@example.com", password=PASSWORD)
-        held = [user + "@example.com" for user in USERS if user != "empty"]
+        held = [user + "@example.com" for user in USERS[:5]]
+        self.sources = itertools.count(1)
         for content in imap_mail.MAIL:
             self.daemon.send("bob@client.test", held, content)
 
     def connect(self):
-        return StrictClient(self.daemon.imap_port)
+        """From an address of its own: wrong passwords slow others down."""
+        n = next(self.sources)
+        return StrictClient(self.daemon.imap_port,
+                            source="127.1.%d.%d" % (n // 250, n % 250 + 1))
 
     def close(self):
         try:
