@@ -166,6 +166,7 @@ SRCS_spoold = \
     spoold/role.c \
     spoold/loop.c \
     spoold/io.c \
+    spoold/io_tls.c \
     spoold/tls.c \
     spoold/peer.c \
     spoold/stats.c \

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "io_private.h"
 #include "log.h"
 #include "loop.h"
 #include "loop_base.h"
@@ -31,45 +32,9 @@
 #define SCRATCH_BYTES (64 * 1024)
 /* A handler that does not take its input is not fed past this. */
 #define INPUT_MAX (256 * 1024)
-#define IO_MAGIC  0x696f696fu
-
-enum io_phase {
-    IO_CONNECTING, /* waiting for connect(2) to finish */
-    IO_PLAIN,      /* bytes go as they are */
-    IO_BEFORE_TLS, /* plain output must leave before the handshake */
-    IO_HANDSHAKE,  /* SSL_do_handshake wants more turns */
-    IO_TLS,        /* bytes go through ssl */
-};
-
-struct io {
-    unsigned magic;
-    int fd;
-    enum io_phase phase;
-    bool dead;
-    bool ended;
-    bool last_words;
-    bool paused;
-    bool flushing;
-    bool shutting; /* io_shutdown was called */
-    bool wants_drained;
-    bool in_input; /* the input handler is running */
-    bool wipes;
-    const struct io_handlers *handlers;
-    void *arg;
-    struct event *readable;
-    struct event *writable;
-    uint64_t timeout_ms;
-    struct view current; /* what io_input shows */
-    struct buf in;       /* what was left of earlier input */
-    struct buf out;
-    size_t sent; /* of out */
-    SSL *ssl;
-    char reason[160];
-};
 
 static char scratch[SCRATCH_BYTES];
 
-static void io_flush(struct io *io);
 static void io_read(struct io *io);
 
 /* --- the end ------------------------------------------------------------- */
@@ -93,7 +58,7 @@ io_end_errno(struct io *io)
     io_end(io, IO_ERROR, strerror(errno));
 }
 
-static void
+void
 io_end_ssl(struct io *io)
 {
     io_end(io, IO_ERROR, tls_reason(io->ssl));
@@ -264,7 +229,7 @@ io_read(struct io *io)
     }
 }
 
-static void
+void
 io_again(void *arg)
 {
     struct io *io = arg;
@@ -355,8 +320,6 @@ io_send_some(struct io *io)
     return -1;
 }
 
-static void io_handshake(struct io *io);
-
 /* Everything is with the kernel: what was waiting for that. */
 static void
 io_sent_all(struct io *io)
@@ -378,7 +341,7 @@ io_sent_all(struct io *io)
         io->handlers->on_drained(io->arg);
 }
 
-static void
+void
 io_flush(struct io *io)
 {
     if (io->phase == IO_CONNECTING || io->phase == IO_HANDSHAKE)
@@ -409,7 +372,7 @@ io_flush_deferred(void *arg)
         io_flush(io);
 }
 
-static void
+void
 io_want_flush(struct io *io)
 {
     if (io->flushing)
@@ -606,96 +569,6 @@ io_set_timeout(struct io *io, uint64_t ms)
             event_del(io->writable);
         event_add(io->writable, loop_timeout(ms));
     }
-}
-
-/* --- TLS ----------------------------------------------------------------- */
-
-static void
-io_handshake(struct io *io)
-{
-    int done;
-
-    ERR_clear_error();
-    done = SSL_do_handshake(io->ssl);
-    if (done == 1) {
-        io->phase = IO_TLS;
-        if (io->handlers->on_tls != NULL)
-            io->handlers->on_tls(io->arg);
-        if (!io->dead && !io->ended)
-            loop_defer(io_again, io);
-        return;
-    }
-    switch (SSL_get_error(io->ssl, done)) {
-    case SSL_ERROR_WANT_READ: /* the read event is always on */
-        return;
-    case SSL_ERROR_WANT_WRITE:
-        event_add(io->writable, loop_timeout(io->timeout_ms));
-        return;
-    default:
-        io_end_ssl(io);
-    }
-}
-
-/* Takes ssl; NULL: there is none, and nothing changes. */
-static int
-io_begin_tls(struct io *io, SSL *ssl)
-{
-    if (ssl == NULL)
-        return -1;
-    if (SSL_set_fd(ssl, io->fd) != 1)
-        fatal("out of memory for a TLS connection");
-    io->ssl = ssl;
-    io->phase = IO_BEFORE_TLS;
-    io_want_flush(io);
-    return 0;
-}
-
-static bool
-io_may_start_tls(const struct io *io)
-{
-    return io->current.len == 0 && io->phase == IO_PLAIN && !io->ended;
-}
-
-int
-io_start_tls(struct io *io, struct tls *tls)
-{
-    SSL *ssl;
-
-    if (!io_may_start_tls(io))
-        return -1;
-    ssl = tls_connection(tls);
-    if (ssl == NULL)
-        fatal("out of memory for a TLS connection");
-    SSL_set_accept_state(ssl);
-    return io_begin_tls(io, ssl);
-}
-
-int
-io_start_tls_client(struct io *io, struct tls *tls,
-                    const struct tls_demand *demand, struct tls_memory *memory,
-                    struct why *why)
-{
-    if (!io_may_start_tls(io))
-        return why_text(why, "there was plaintext after the reply to STARTTLS");
-    return io_begin_tls(io, tls_client_connection(tls, demand, memory, why));
-}
-
-bool
-io_tls_is_resumed(const struct io *io)
-{
-    return io->phase == IO_TLS && SSL_session_reused(io->ssl) == 1;
-}
-
-const char *
-io_tls_name(const struct io *io)
-{
-    static char name[80];
-
-    name[0] = '\0';
-    if (io->phase == IO_TLS)
-        snprintf(name, sizeof(name), "%s %s", SSL_get_version(io->ssl),
-                 SSL_get_cipher_name(io->ssl));
-    return name;
 }
 
 int

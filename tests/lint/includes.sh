@@ -41,14 +41,14 @@ doors() {
         'sodium.h is for seal.c, key_file.c and the hashes'
     only_in '^# *include <confuse\.h>' 'libspool/conf_tree\.c' \
         'confuse.h is for conf_tree.c'
-    only_in '^# *include <openssl/' 'spoold/(io|tls)\.c' \
-        'OpenSSL is for io.c and tls.c'
+    only_in '^# *include <openssl/' 'spoold/(io|io_tls|tls)\.c|spoold/io_private\.h' \
+        'OpenSSL is for io*.c and tls.c'
     only_in '^# *include <unbound' 'spoold/resolve\.c' \
         'libunbound is for resolve.c'
     only_in '^# *include <event' \
         'spoold/(loop|io|peer)\.c|spoold/loop_base\.h' \
         'libevent is for loop.c, io.c and peer.c'
-    only_in '^# *include "loop_base\.h"' 'spoold/(loop|io|peer)\.c' \
+    only_in '^# *include "loop_base\.h"' 'spoold/(loop|io|io_tls|peer)\.c' \
         'libevent is for loop.c, io.c and peer.c'
     only_in '^# *include <jansson\.h>' \
         'spoold/control[a-z_]*\.[ch]|spoolctl/[a-z_]*\.[ch]' \
