@@ -4,7 +4,7 @@
     bench.py [--quick] [--all] [--rounds N] [PART ...]
 
 Parts: accept latency drain memory corpus store disk churn
-million; without any, all of them. Prints
+million imap idle; without any, all of them. Prints
 tables with absolute figures and ratios, and the goals with what was
 measured; the same goes to build/bench/results.json. Figures of different
 runs, let alone machines, don't compare: quote the ratios.
@@ -25,6 +25,8 @@ import part_churn
 import part_corpus
 import part_disk
 import part_drain
+import part_idle
+import part_imap
 import part_latency
 import part_memory
 import part_million
@@ -41,6 +43,8 @@ PARTS = {
     "disk": part_disk.run,
     "churn": part_churn.run,
     "million": part_million.run,
+    "imap": part_imap.run,
+    "idle": part_idle.run,
 }
 RESULTS = harness.BUILD / "bench" / "results.json"
 

@@ -66,11 +66,11 @@ def free_port():
             return port
 
 
-def greets(port):
-    """Whether an SMTP server on PORT says 220."""
+def greets(port, greeting=b"220"):
+    """Whether a server on PORT begins with GREETING, as SMTP's do."""
     try:
         with socket.create_connection(("127.0.0.1", port), 2) as client:
-            return client.recv(100).startswith(b"220")
+            return client.recv(100).startswith(greeting)
     except OSError:
         return False
 
