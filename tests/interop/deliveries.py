@@ -8,6 +8,7 @@ parameters, and the content below the field the server put on top.
 
 import contextlib
 import re
+import ssl
 
 import peers  # noqa: F401: it knows where the others are
 import harness
@@ -34,9 +35,16 @@ def whole(content):
             b"Message-ID: <1@client.test>\r\n" + content)
 
 
-class Deliveries(SpooldTest):
+def der(text):
+    """The first certificate of a PEM file."""
+    end = "-----END CERTIFICATE-----"
+    return ssl.PEM_cert_to_DER_cert(text[:text.index(end) + len(end)])
+
+
+class Base(SpooldTest):
+    """A server of peer_class, a sink behind it, and what is wanted of them."""
+
     peer_class = None
-    OFFERS = ()  # of CHUNKING, SMTPUTF8, DSN
     TLS_LOG = None
 
     @classmethod
@@ -106,7 +114,9 @@ class Deliveries(SpooldTest):
         self.assertRegex(spoold.ctl("why", message_id).text, reason)
         self.assertEqual(spoold.held(), [message_id])
 
-    # --- what each is asked
+
+class Deliveries(Base):
+    """What each is asked."""
 
     def test_plain(self):
         peer = self.make_peer()
