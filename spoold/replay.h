@@ -333,6 +333,9 @@ void replay_route_free(struct replay_route **route);
 void replay_route_get(struct replay_route *route, replay_route_fn *fn,
                       void *arg);
 void replay_route_forget(struct replay_route *route, const void *arg);
+/* Names are looked up anew for the next connection, and TLS is tried again
+ * where it failed: somebody says that something was put right. */
+void replay_route_retry(struct replay_route *route);
 /* An address failed or worked: failed ones are tried last for a while. */
 void replay_route_report(struct replay_route *route,
                          const struct replay_address *address, bool worked);

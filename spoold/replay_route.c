@@ -455,6 +455,16 @@ forget_host(struct replay_host *host)
         host->fresh_until_ms = 0;
 }
 
+void
+replay_route_retry(struct replay_route *route)
+{
+    route->mx.fresh_until_ms = 0;
+    for (size_t i = 0; i < route->mx.n_hosts; i++)
+        forget_host(route->mx.hosts[i]);
+    for (size_t i = 0; i < route->n_hosts; i++)
+        forget_host(route->hosts[i]);
+}
+
 /* After a reload: other name servers and CAs perhaps, whose answers count at
  * once. */
 static void
@@ -464,11 +474,7 @@ forget_answers(struct replay_route *route)
         return;
     route->generation = resolve_generation();
     replay_secure_renew(route->secure);
-    route->mx.fresh_until_ms = 0;
-    for (size_t i = 0; i < route->mx.n_hosts; i++)
-        forget_host(route->mx.hosts[i]);
-    for (size_t i = 0; i < route->n_hosts; i++)
-        forget_host(route->hosts[i]);
+    replay_route_retry(route);
 }
 
 void

@@ -621,6 +621,7 @@ replay_target_next(const struct replay_target *after)
 void
 replay_target_probe(struct replay_target *target)
 {
+    replay_route_retry(target->route);
     replay_target_event(target, REPLAY_PROBE, 0, false, NULL);
 }
 
