@@ -13,6 +13,7 @@ import ssl
 import peers  # noqa: F401: it knows where the others are
 import harness
 from certificates import Authority
+from client import Client
 from spoold_test import SpooldTest, below_received, test_directory, wait_for
 
 SENDER = "anna@client.test"
@@ -45,7 +46,6 @@ class Base(SpooldTest):
     """A server of peer_class, a sink behind it, and what is wanted of them."""
 
     peer_class = None
-    TLS_LOG = None
 
     @classmethod
     def setUpClass(cls):
@@ -80,8 +80,7 @@ class Base(SpooldTest):
             spoold.send(SENDER, ["m%d@example.com" % n, "all@example.com"],
                         whole(content), "BODY=8BITMIME")
         self.come_up(spoold, peer, len(contents))
-        delivered = sorted(self.behind.delivered,
-                           key=lambda t: t.recipients)
+        delivered = sorted(self.passed_on(), key=lambda t: t.recipients)
         for n, content in enumerate(contents):
             transaction, = [t for t in delivered
                             if "m%d@example.com" % n in t.recipients]
@@ -94,9 +93,21 @@ class Base(SpooldTest):
     def come_up(self, spoold, peer, count):
         self.stack.enter_context(peer)
         spoold.wait_empty()
-        wait_for(lambda: len(self.behind.delivered) >= count,
+        wait_for(lambda: len(self.passed_on()) >= count,
                  "what %s passes on" % peer.name)
-        self.assertEqual(len(self.behind.delivered), count)
+        self.assertEqual(len(self.passed_on()), count)
+
+    def passed_on(self):
+        """All but notices."""
+        return [t for t in self.behind.delivered if t.sender]
+
+    def send_as(self, spoold, source, helo, recipient):
+        """From an address of the loopback."""
+        with Client(spoold.port, source=source) as client:
+            client.ehlo(helo)
+            message_id = client.mail(SENDER, [recipient], whole(CONTENTS[0]))
+            client.quit()
+        return message_id
 
     def as_given(self, transaction):
         """What the client sent, below the peer's field and ours."""
@@ -118,15 +129,116 @@ class Base(SpooldTest):
 class Deliveries(Base):
     """What each is asked."""
 
+    OFFERS_UTF8 = False
+    BODY_LOG = None    # says that BODY did, where it is not passed on
+
     def test_plain(self):
         peer = self.make_peer()
         spoold = self.spoold(peer, tls="none")
         self.deliver(spoold, peer)
         self.assertEqual(spoold.target()["tls"], "none")
 
+    def test_parameters(self):
+        """What the sender asked of notifications and of the content goes all
+        the way, and nobody writes a notification meanwhile."""
+        peer = self.make_peer()
+        spoold = self.spoold(peer)
+        with spoold.client() as client:
+            client.ehlo()
+            client.expect(250, "MAIL FROM:<anna@client.test> BODY=8BITMIME "
+                               "RET=HDRS ENVID=QQ+3D1")
+            client.expect(250, "RCPT TO:<m0@example.com> NOTIFY=SUCCESS,DELAY"
+                               " ORCPT=rfc822;x+2By@other.test")
+            client.expect(250, "RCPT TO:<m1@example.com>")
+            client.data(whole(CONTENTS[3]))
+            # Beside another, the NEVER would be refused by OpenSMTPD.
+            client.expect(250, "MAIL FROM:<anna@client.test>")
+            client.expect(250, "RCPT TO:<m2@example.com> NOTIFY=NEVER")
+            client.data(whole(CONTENTS[0]))
+        self.come_up(spoold, peer, 2)
+        transaction, never = sorted(self.passed_on(),
+                                    key=lambda t: min(t.recipients))
+        self.assertEqual(never.rcpt_params["m2@example.com"]["NOTIFY"],
+                         "NEVER")
+        self.assertEqual(self.as_given(transaction), whole(CONTENTS[3]))
+        self.check_parameters(transaction)
+        if self.BODY_LOG is not None:
+            peer.wait_log(self.BODY_LOG)
+        else:
+            self.assertEqual(transaction.params["BODY"], "8BITMIME")
+
+    def check_parameters(self, transaction):
+        self.assertEqual(transaction.params["RET"], "HDRS")
+        self.assertEqual(transaction.params["ENVID"], "QQ+3D1")
+        params = transaction.rcpt_params
+        self.assertEqual(params["m0@example.com"], {
+            "NOTIFY": "SUCCESS,DELAY", "ORCPT": "rfc822;x+2By@other.test"})
+        self.assertNotIn("NOTIFY", params["m1@example.com"])
+
+    def test_utf8(self):
+        """Addresses and header in UTF-8; where the server cannot have that,
+        a failure that says so."""
+        content = whole("Subject: Gr\u00fc\u00dfe\r\n\r\nhi\r\n".encode())
+        peer = self.make_peer()
+        spoold = self.spoold(peer)
+        message_id = spoold.send("j\u00f6rg@client.test",
+                                 ["m\u00fcller@example.com"], content,
+                                 "SMTPUTF8 BODY=8BITMIME")
+        self.come_up(spoold, peer, int(self.OFFERS_UTF8))
+        if not self.OFFERS_UTF8:
+            self.assertRegex(
+                spoold.log(), "returned id=%s .*need SMTPUTF8, which the "
+                "server does not offer" % message_id)
+            return
+        transaction, = self.passed_on()
+        self.assertEqual(self.as_given(transaction), content)
+        self.assertEqual(transaction.sender, "j\u00f6rg@client.test")
+        self.assertEqual(transaction.recipients, ["m\u00fcller@example.com"])
+        self.assertIn("SMTPUTF8", transaction.params)
+
+
+class TlsDeliveries(Deliveries):
+    """And those whose TLS works."""
+
+    TLS = "^TLSv1.3 "
+    TLS_LOG = None     # says that there was TLS
+    CHUNKS_LOG = None  # says that the content came by BDAT
+
     def test_starttls(self):
         peer = self.make_peer(tls=True)
-        spoold = self.spoold(peer, tls="opportunistic")
+        spoold = self.spoold(peer, tls="opportunistic",
+                             messages_per_connection=1, connections=1)
         self.deliver(spoold, peer)
-        self.assertRegex(spoold.target()["tls"], "^TLSv1.[23] ")
+        self.assertRegex(spoold.target()["tls"], self.TLS)
+        peer.wait_log(self.TLS_LOG)
+        peer.wait_log(self.CHUNKS_LOG)
+
+    def test_verify(self):
+        peer = self.make_peer(tls=True)
+        spoold = self.spoold(peer, tls="verify", tls_ca=self.authority.path,
+                             tls_name="mail.example.com")
+        self.deliver(spoold, peer)
+        self.assertRegex(spoold.target()["tls"], "^TLSv1.3 .*by its name")
+        peer.wait_log(self.TLS_LOG)
+
+    def test_verify_other_name(self):
+        """Held, and why says so; put right, it goes."""
+        peer = self.make_peer(tls=True)
+        spoold = self.spoold(peer, tls="verify", tls_ca=self.authority.path,
+                             tls_name="mail.example.org")
+        message_id = spoold.send()
+        self.stack.enter_context(peer)
+        self.held_because(spoold, message_id, "hostname mismatch")
+        self.assertEqual(self.behind.transactions, [])
+        spoold.targets["office"]["tls_name"] = "mail.example.com"
+        spoold.reload()
+        spoold.wait_empty()
+
+    def test_pinned(self):
+        peer = self.make_peer(tls=True)
+        spoold = self.spoold(peer, tls="verify", tls_fingerprint=[
+            self.good.key_fingerprint])
+        self.deliver(spoold, peer)
+        self.assertRegex(spoold.target()["tls"],
+                         "^TLSv1.3 .*by its fingerprint")
         peer.wait_log(self.TLS_LOG)

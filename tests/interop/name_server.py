@@ -66,6 +66,7 @@ class NameServer(peers.Peer):
 
     def configure(self):
         self.write_zones()
+        self.write("hosts", "")
         self.write("conf", NSD.format(port=self.port, folder=self.folder) +
                    NSD_ZONE.format(zone=".", file="root.signed") +
                    "".join(NSD_ZONE.format(zone=zone, file=zone)
@@ -110,4 +111,4 @@ class NameServer(peers.Peer):
         """The section of the configuration that asks it."""
         return {"mode": "forward", "forwarders": ["127.0.0.1:%d" % self.port],
                 "trust-anchor": str(self.folder / (self.key + ".ds")),
-                "hosts-file": "/dev/null", "timeout": "5s"}
+                "hosts-file": str(self.folder / "hosts"), "timeout": "5s"}

@@ -121,7 +121,7 @@ class DaneTest(deliveries.Base):
             return not spoold.held()
 
         wait_for(is_empty, "the delivery")
-        wait_for(lambda: self.behind.delivered, "what Exim passes on")
+        wait_for(lambda: self.passed_on(), "what Exim passes on")
 
     def test_wrong_key(self):
         """Held until the DNS has the right record."""

@@ -15,6 +15,15 @@ import peers
 
 class OpenSmtpdTest(deliveries.Deliveries):
     peer_class = peers.OpenSmtpd
+    BODY_LOG = ""
+
+    def check_parameters(self, transaction):
+        """It knows no BODY towards others, and gives all recipients the
+        NOTIFY of the first."""
+        self.assertEqual(transaction.params["RET"], "HDRS")
+        self.assertEqual(transaction.params["ENVID"], "QQ+3D1")
+        self.assertEqual(transaction.rcpt_params["m0@example.com"], {
+            "NOTIFY": "SUCCESS,DELAY", "ORCPT": "rfc822;x+2By@other.test"})
 
     def test_starttls(self):
         """In the clear, where it may be, and the log says why."""

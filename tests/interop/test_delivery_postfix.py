@@ -8,9 +8,12 @@ import deliveries
 import peers
 
 
-class PostfixTest(deliveries.Deliveries):
+class PostfixTest(deliveries.TlsDeliveries):
     peer_class = peers.Postfix
+    OFFERS_UTF8 = True
+    TLS = "^TLSv1.3 .*resumed"
     TLS_LOG = "TLS connection established from .*TLSv1.3"
+    CHUNKS_LOG = r"disconnect from .* bdat=\d"
 
 
 if __name__ == "__main__":
