@@ -459,11 +459,12 @@ attempt_new(const struct peer_message *message)
     attempt->generation = login.generation;
     attempt->start_ms = loop_now_ms();
     attempt->name_len = account_name(request->name, attempt->name);
-    if (request->client.len < sizeof(attempt->client)) {
+    if (request->client.len > 0 &&
+        request->client.len < sizeof(attempt->client)) {
         attempt->client_len = request->client.len;
         memcpy(attempt->client, request->client.data, request->client.len);
     }
-    if (request->password.len <= PASSWORD_MAX) {
+    if (request->password.len > 0 && request->password.len <= PASSWORD_MAX) {
         attempt->job.password_len = request->password.len;
         memcpy(attempt->job.password, request->password.data,
                request->password.len);
