@@ -143,6 +143,9 @@ SRCS_libspool = \
     libspool/db_rules.c \
     libspool/db_check.c \
     libspool/db_check_message.c \
+    libspool/db_check_reader.c \
+    libspool/db_rules_reader.c \
+    libspool/db_mend_reader.c \
     libspool/db_pages.c \
     libspool/db_migrate.c \
     libspool/db_rescue.c \

@@ -14,6 +14,7 @@
 
 #include "body.h"
 #include "db_check_walk.h"
+#include "db_rules_reader.h"
 #include "mem.h"
 #include "msgid.h"
 
@@ -145,6 +146,8 @@ look_for_owner(struct db_check *check, const struct db_check_row *row,
     key_behind(next, id);
     db_key_id(&key, id);
     rc = db_rules_get(&row->in, DB_message, &key, &value);
+    if (rc == MDB_NOTFOUND && check->walk != 1)
+        rc = db_rules_get(&row->in, DB_own, &key, &value);
     if (rc == MDB_NOTFOUND)
         db_check_find_whole(check, "orphan", id,
                             check->walk == 1
@@ -330,7 +333,10 @@ look_at_content(struct db_check *check, const struct db_check_row *row,
     int done;
 
     db_check_key_after(next, row->key);
-    if (id == 0 || !db_rules_message(row->key, row->value, &message, NULL))
+    if (id == 0 ||
+        !(db_check_table(check) == DB_own
+              ? db_rules_own(row->key, row->value, &message, NULL)
+              : db_rules_message(row->key, row->value, &message, NULL)))
         return 1; /* it was found before */
     if (check->content_id != id) {
         content_clear(check);
@@ -368,9 +374,20 @@ static const struct {
     {DB_key, look_at_row},          {DB_dictionary, look_at_row},
     {DB_domain, look_at_row},       {DB_checkpoint, look_at_row},
     {DB_aside, look_at_row},        {DB_undo, look_at_row},
-    {DB_ledger, look_at_ledger},    {DB_message, look_at_content},
+    {DB_ledger, look_at_ledger},    {DB_own, db_check_own},
+    {DB_mailbox, db_check_reader},  {DB_address, db_check_reader},
+    {DB_mark, db_check_reader},     {DB_structure, db_check_reader},
+    {DB_login, db_check_reader},    {DB_user, db_check_reader},
+    {DB_message, look_at_content},  {DB_own, look_at_content},
 };
-#define WALKS (sizeof(walks) / sizeof(walks[0]))
+#define WALKS         (sizeof(walks) / sizeof(walks[0]))
+#define WALKS_CONTENT 2 /* the last */
+
+enum db_table
+db_check_table(const struct db_check *check)
+{
+    return walks[check->walk].table;
+}
 
 static int
 look_at_row(struct db_check *check, const struct db_check_row *row,
@@ -472,7 +489,7 @@ int
 db_check_step(struct db_check *check, struct db *db, size_t rows,
               struct why *why)
 {
-    size_t last = check->content ? WALKS : WALKS - 1;
+    size_t last = check->content ? WALKS : WALKS - WALKS_CONTENT;
     MDB_txn *txn;
     int rc;
 

@@ -98,7 +98,8 @@ count_open(const struct db_check *check)
     return n;
 }
 
-/* Each open delivery has its row in an index. */
+/* Each delivery has its place in a mailbox, if it names one, and each that is
+ * open its row in an index. */
 static int
 check_indexed(struct db_check *check, const struct db_snapshot *in, uint64_t id,
               const struct message *message)
@@ -110,6 +111,9 @@ check_indexed(struct db_check *check, const struct db_snapshot *in, uint64_t id,
         struct view value;
         int rc;
 
+        if (db_check_delivery_placed(check, in, id, check->numbers[i], row) !=
+            0)
+            return -1;
         if (!ready && !delivery_waits(row->state))
             continue;
         if (ready) {
@@ -305,6 +309,15 @@ check_pieces(struct db_check *check, const struct db_snapshot *in, uint64_t id,
 }
 
 int
+db_check_content_rows(struct db_check *check, const struct db_snapshot *in,
+                      uint64_t id, const struct message *message)
+{
+    if (check_needs(check, in, id, message) != 0)
+        return -1;
+    return check_pieces(check, in, id, message);
+}
+
+int
 db_check_message(struct db_check *check, const struct db_check_row *row,
                  struct db_key *next)
 {
@@ -345,8 +358,7 @@ db_check_message(struct db_check *check, const struct db_check_row *row,
     if (check_finished(check, &row->in, id, &message) != 0 ||
         check_indexed(check, &row->in, id, &message) != 0 ||
         check_signature(check, &row->in, id, &message) != 0 ||
-        check_needs(check, &row->in, id, &message) != 0 ||
-        check_pieces(check, &row->in, id, &message) != 0)
+        db_check_content_rows(check, &row->in, id, &message) != 0)
         return -1;
     return (int)(check->counts.rows - before);
 }

@@ -19,7 +19,7 @@
 
 #include "db_check.h"
 #include "db_copy.h"
-#include "db_rules.h"
+#include "db_rules_reader.h"
 #include "dictionary.h"
 #include "domains.h"
 #include "mem.h"
@@ -136,6 +136,15 @@ count_deliveries(struct db_sums *sums, MDB_cursor *cursor, uint64_t id)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+static void
+count_needs(struct db_sums *sums, const struct message *message)
+{
+    if (message->key != 0)
+        count_need(sums, DB_key, message->key);
+    if (message->dictionary >= DICTIONARY_TRAINED_ID)
+        count_need(sums, DB_dictionary, message->dictionary);
+}
+
 static int
 count_message(struct db_sums *sums, MDB_cursor *deliveries, struct view key,
               struct view value)
@@ -153,10 +162,7 @@ count_message(struct db_sums *sums, MDB_cursor *deliveries, struct view key,
     sums->totals.held_stored += message.finished_ms == 0 ? message.stored : 0;
     if (msgid_ms(id) > sums->totals.floor_ms)
         sums->totals.floor_ms = msgid_ms(id);
-    if (message.key != 0)
-        count_need(sums, DB_key, message.key);
-    if (message.dictionary >= DICTIONARY_TRAINED_ID)
-        count_need(sums, DB_dictionary, message.dictionary);
+    count_needs(sums, &message);
     rc = count_deliveries(sums, deliveries, id);
     count_domains(sums, message.stored);
     return rc;
@@ -182,6 +188,26 @@ count_messages(struct db_sums *sums, const struct db_snapshot *in,
     }
     mdb_cursor_close(messages);
     return rc == MDB_NOTFOUND ? 0 : *stop ? ECANCELED : rc;
+}
+
+/* Users' own: nobody's mail, but they need keys. */
+static int
+count_own(struct db_sums *sums, const struct db_snapshot *in)
+{
+    struct message message;
+    MDB_cursor *cursor;
+    MDB_val k, v;
+    int rc = mdb_cursor_open(in->txn, in->tables[DB_own], &cursor);
+
+    if (rc != 0)
+        return rc;
+    while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0)
+        if (db_rules_own(db_view(k), db_view(v), &message, NULL))
+            count_needs(sums, &message);
+        else
+            sums->damaged++;
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 /* --- comparing -------------------------------------------------------------
@@ -329,6 +355,8 @@ sums_run(void *arg, MDB_txn *snapshot, const MDB_dbi *tables,
     struct db_key key;
     int rc = count_messages(sums, &in, stop);
 
+    if (rc == 0)
+        rc = count_own(sums, &in);
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)

@@ -4,6 +4,7 @@
  *
  *     db_check.c          the walk, rows without a message, indexes, content
  *     db_check_message.c  a message with all that belongs to it
+ *     db_check_reader.c   what readers see
  *     db_check_sums.c     the sums, in a snapshot
  */
 #ifndef SPOOL_DB_CHECK_WALK_H
@@ -47,6 +48,17 @@ typedef int db_check_look_fn(struct db_check *check,
                              struct db_key *next);
 /* db_check_message.c */
 db_check_look_fn db_check_message;
+/* What the content of a message needs, and its pieces. */
+int db_check_content_rows(struct db_check *check, const struct db_snapshot *in,
+                          uint64_t id, const struct message *message);
+
+/* db_check_reader.c: own; mailbox, address, mark, structure, login, user. */
+db_check_look_fn db_check_own, db_check_reader;
+int db_check_delivery_placed(struct db_check *check,
+                             const struct db_snapshot *in, uint64_t id,
+                             uint64_t n, const struct delivery *row);
+/* The table that is walked. */
+enum db_table db_check_table(const struct db_check *check);
 
 /* Tells of a finding. */
 void db_check_find(struct db_check *check, struct db_finding *finding,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "db_mend.h"
 
-#include "db_rules.h"
+#include "db_rules_reader.h"
 #include "event.h"
 
 struct mending {
@@ -157,7 +157,8 @@ leave_all(struct mending *m)
 static enum db_result
 mend_whole(struct mending *m)
 {
-    static const enum db_table tables[] = {DB_message, DB_delivery, DB_body};
+    static const enum db_table tables[] = {DB_message, DB_delivery, DB_body,
+                                           DB_own};
     enum db_result result = leave_all(m);
 
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
@@ -173,6 +174,7 @@ static enum db_result
 mend_drop(struct mending *m)
 {
     int table = db_table_named(m->item->table);
+    struct view value;
     enum db_result result;
     int right = 1;
 
@@ -180,6 +182,10 @@ mend_drop(struct mending *m)
         right = db_rules_ready(&m->in, m->item->key, NULL);
     else if (table == DB_later)
         right = db_rules_later(&m->in, m->item->key, NULL);
+    else if (table >= 0 &&
+             db_get_raw(m->txn, m->item->table, m->item->key, &value) == DB_OK)
+        right = db_rules_stands(&m->in, (enum db_table)table, m->item->key,
+                                value, NULL);
     if (right != 0)
         return right < 0 ? DB_FAILED : DB_OK;
     result = db_del_raw(m->txn, m->item->table, m->item->key);
@@ -459,6 +465,15 @@ mend_counts(struct mending *m)
     return result;
 }
 
+/* --- mailboxes -------------------------------------------------------------
+ */
+
+static enum db_result
+mend_place(struct mending *m)
+{
+    return db_mend_place(m->txn, &m->in, m->totals, m->item, &m->changed);
+}
+
 /* --- items -----------------------------------------------------------------
  */
 
@@ -470,6 +485,7 @@ static mend_fn *const mends[] = {
     [MEND_TOTALS] = mend_totals, [MEND_FINISH] = mend_finish,
     [MEND_COUNTS] = mend_counts, [MEND_WHOLE] = mend_whole,
     [MEND_SIEVE] = mend_sieve,   [MEND_BLOCK] = mend_block,
+    [MEND_PLACE] = mend_place,
 };
 
 enum db_result

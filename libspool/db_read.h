@@ -13,6 +13,11 @@
 #include "message.h"
 #include "sieve.h"
 
+/* A file beside the store, which spoolctl restore leaves there until the store
+ * has counted on: what was given out after the backup is not given out again.
+ */
+#define DB_RESTORED "restored"
+
 struct db;
 
 /* Opens the store in dir for reading. The writer has created it. */

@@ -244,6 +244,8 @@ enum mend_what {
     MEND_WHOLE = 8,  /* id: all rows of the message go to aside */
     MEND_SIEVE = 9,  /* id: its signature is written anew */
     MEND_BLOCK = 10, /* id: in that block of sieve what is nobody's goes */
+    MEND_PLACE = 11, /* id, n, table: its place in a mailbox is written; by:
+                      * the user, of marks and accounts */
 };
 struct proto_mend_item {
     uint64_t what; /* enum mend_what */

@@ -315,10 +315,28 @@ move_aside(struct restore *r, struct why *why)
     return 0;
 }
 
+/* For the store: it is not as old as it was. Before it is in place, so that
+ * it cannot start without (store_imap.c). */
+static int
+leave_word(const struct restore *r, struct why *why)
+{
+    int fd = openat(r->dir, DB_RESTORED, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0 || fchown(fd, r->owner.st_uid, r->owner.st_gid) != 0 ||
+        fsync(r->dir) != 0) {
+        why_text(why, "%s/%s: %s", r->spool, DB_RESTORED, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    close(fd);
+    return 0;
+}
+
 static int
 put_in_place(struct restore *r, struct why *why)
 {
-    if (move_aside(r, why) != 0)
+    if (move_aside(r, why) != 0 || leave_word(r, why) != 0)
         return -1;
     unlinkat(r->dir, "lock.mdb", 0);
     if (renameat(r->work, "data.mdb", r->dir, "data.mdb") != 0 ||

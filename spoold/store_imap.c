@@ -20,8 +20,6 @@
 
 /* Deliveries filled in one record; the next batch takes the next. */
 #define FILL_ROWS 500
-/* A file that spoolctl restore leaves beside the store. */
-#define RESTORED "restored"
 
 static struct {
     bool wanted; /* an imap listener is configured */
@@ -85,7 +83,7 @@ restored_done(enum role from, uint64_t call, uint64_t id,
     (void)call;
     (void)id;
     (void)count;
-    if (result != SUBMIT_DONE || unlink(RESTORED) != 0)
+    if (result != SUBMIT_DONE || unlink(DB_RESTORED) != 0)
         fatal("the store was restored, and that cannot be recorded: %s",
               reason);
 }
@@ -102,7 +100,7 @@ store_imap_start(void)
         reader.fill = loop_timer_new(fill, NULL);
     if (db_mailbox_facts(store_batch_db(), &facts, &why) < 0)
         fatal_exit(ROLE_EXIT_STORE, "%s", why.text);
-    if (access(RESTORED, F_OK) == 0)
+    if (access(DB_RESTORED, F_OK) == 0)
         add_own(STORE_MAILBOXES, &store_mailboxes_record, &skip, restored_done);
     if (!facts.on && !reader.wanted)
         return;
