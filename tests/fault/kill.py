@@ -42,7 +42,8 @@ SENTENCES = ["This is sentence number %d, as everybody writes it.\r\n" % i
 
 
 class Load(threading.Thread):
-    """One client that sends message after message until told to end."""
+    """One client that sends message after message until told to end: in
+    bursts, or the end of the test would be a long drain."""
 
     def __init__(self, daemon, number, stop):
         super().__init__(daemon=True)
@@ -60,6 +61,7 @@ class Load(threading.Thread):
                         if self.stop.is_set():
                             break
                         self.one(client)
+                self.stop.wait(0.4 * self.rng.random())
             except (OSError, Closed, AssertionError):
                 self.stop.wait(0.005)
 
