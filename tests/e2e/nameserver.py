@@ -17,7 +17,7 @@ NUMBERS = {name: number for number, name in TYPES.items()}
 
 def encode_name(name):
     return b"".join(bytes([len(label)]) + label.encode()
-                    for label in name.strip(".").split(".")) + b"\0"
+                    for label in name.split(".") if label) + b"\0"
 
 
 def encode(kind, value):
@@ -49,7 +49,8 @@ class Handler(socketserver.BaseRequestHandler):
         answer += question
         for value in values:
             data = encode(TYPES[number], value)
-            answer += b"\xc0\x0c" + struct.pack("!HHIH", number, 1, 300,
+            answer += b"\xc0\x0c" + struct.pack("!HHIH", number, 1,
+                                                self.server.ttl,
                                                 len(data)) + data
         sock.sendto(answer, self.client_address)
 
@@ -62,6 +63,7 @@ class NameServer(socketserver.ThreadingUDPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.table = table
         self.asked = []
+        self.ttl = 300
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever,
                                        kwargs={"poll_interval": 0.05})

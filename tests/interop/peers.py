@@ -8,6 +8,7 @@ cannot be installed beside Postfix. A server that is not there is a failure,
 never a skipped test.
 """
 
+import grp
 import os
 import pathlib
 import pwd
@@ -219,3 +220,84 @@ class OpenSmtpd(Peer):
     def command(self):
         return [self.take(PEERS / "usr/sbin/smtpd"), "-d", "-v", "-f",
                 self.folder / "conf"]
+
+
+DOVECOT_CONFIGURATION = """\
+protocols = lmtp
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/log
+hostname = dovecot.test
+listen = 127.0.0.1
+{tls}
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+login_trusted_networks = 127.0.0.0/8
+mail_location = maildir:{folder}/mail/%u
+mail_save_crlf = yes
+mail_uid = {user}
+mail_gid = {group}
+first_valid_uid = 1
+first_valid_gid = 1
+passdb {{
+  driver = static
+  args = nopassword=y
+}}
+userdb {{
+  driver = passwd-file
+  args = {folder}/users
+}}
+service lmtp {{
+  chroot =
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+  unix_listener {folder}/lmtp {{
+    mode = 0600
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+"""
+
+DOVECOT_TLS = """\
+ssl = yes
+ssl_cert = <{folder}/certificate.pem
+ssl_key = <{folder}/certificate.pem
+"""
+
+
+class Dovecot(Peer):
+    """LMTP for the addresses in users: on the port and on folder/lmtp."""
+
+    name = "Dovecot"
+    hostname = "dovecot.test"
+
+    def environment(self):
+        return None  # it needs no help
+
+    def configure(self):
+        tls = DOVECOT_TLS if self.certificate else "ssl = no"
+        group = grp.getgrgid(USER.pw_gid).gr_name
+        self.write("conf", DOVECOT_CONFIGURATION.format(
+            folder=self.folder, port=self.port, user=USER.pw_name,
+            group=group, tls=tls.format(folder=self.folder)))
+        (self.folder / "mail").mkdir()
+        self.write("users", "".join(
+            f"{name}::{USER.pw_uid}:{USER.pw_gid}::"
+            f"{self.folder}/mail/{name}::\n"
+            for name in self.settings["users"]))
+
+    def command(self):
+        return ["dovecot", "-F", "-c", self.folder / "conf"]
+
+    def mails(self, name):
+        """What was delivered to an address, each as bytes."""
+        return [path.read_bytes() for path in sorted(
+            (self.folder / "mail" / name / "new").glob("*"))]

@@ -11,7 +11,7 @@ import peers
 class PostfixTest(deliveries.TlsDeliveries):
     peer_class = peers.Postfix
     OFFERS_UTF8 = True
-    TLS = "^TLSv1.3 .*resumed"
+    RESUMES = True
     TLS_LOG = "TLS connection established from .*TLSv1.3"
     CHUNKS_LOG = r"disconnect from .* bdat=\d"
 
