@@ -163,7 +163,10 @@ on_memory_free(void *parent, void *memory, CRYPTO_EX_DATA *data, int index,
     memory_drop(memory);
 }
 
-/* The server gave a session to resume; it proved all it had to by now. */
+/* The server gave a session to resume; it proved all it had to by now. A copy
+ * is kept and copies are resumed: OpenSSL spoils that of a connection which
+ * ends without the last word of TLS, as those to mail servers do, and not
+ * every server gives a new one each time (RFC 5246 7.2.1 allows it). */
 static int
 on_session(SSL *ssl, SSL_SESSION *session)
 {
@@ -172,8 +175,19 @@ on_session(SSL *ssl, SSL_SESSION *session)
     if (memory == NULL)
         return 0;
     SSL_SESSION_free(memory->session);
-    memory->session = session;
-    return 1; /* it is ours now */
+    memory->session = SSL_SESSION_dup(session);
+    return 0; /* theirs as before */
+}
+
+static void
+resume(SSL *ssl, const struct tls_memory *memory)
+{
+    SSL_SESSION *copy =
+        memory->session != NULL ? SSL_SESSION_dup(memory->session) : NULL;
+
+    if (copy != NULL)
+        SSL_set_session(ssl, copy);
+    SSL_SESSION_free(copy);
 }
 
 static int
@@ -293,8 +307,7 @@ tls_client_connection(struct tls *tls, const struct tls_demand *demand,
     }
     if (memory != NULL && SSL_set_ex_data(ssl, memory_index, memory) == 1) {
         memory->uses++;
-        if (memory->session != NULL)
-            SSL_set_session(ssl, memory->session);
+        resume(ssl, memory);
     }
     SSL_set_connect_state(ssl);
     return ssl;
