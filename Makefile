@@ -26,7 +26,7 @@ PACKAGES_build = gcc libc6-dev make pkg-config dns-root-data \
     libconfuse-dev libcrypt-dev libevent-dev libgmime-3.0-dev libjansson-dev liblmdb-dev libsodium-dev \
     libssl-dev libunbound-dev libzstd-dev uthash-dev
 PACKAGES_npm   = $(shell command -v npm >/dev/null || echo npm)
-PACKAGES_check = $(PACKAGES_build) clang curl dovecot-core dovecot-lmtpd fuse3 isync \
+PACKAGES_check = $(PACKAGES_build) clang curl dovecot-core dovecot-imapd dovecot-lmtpd fuse3 isync \
     ldnsutils libclang-rt-14-dev libcmocka-dev libfuse3-dev \
     mandoc neomutt nsd offlineimap3 openssl postfix python3 tmux \
     $(PACKAGES_npm) $(LIBRARIES_peers)
