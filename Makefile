@@ -371,6 +371,7 @@ UNIT_TESTS = \
     auth_answer \
     store_mend \
     store_mend_reader \
+    store_user \
     store_compact \
     line \
     addr \
@@ -544,7 +545,7 @@ $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_learn \
     $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer \
     $(BUILD)/unit/test_store_mend $(BUILD)/unit/test_store_mend_reader \
-    $(BUILD)/unit/test_store_mailbox \
+    $(BUILD)/unit/test_store_mailbox $(BUILD)/unit/test_store_user \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \
     $(OBJS_apply)
 $(BUILD)/unit/test_auth_guess: $(BUILD)/obj/spoold/auth_guess.o

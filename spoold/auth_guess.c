@@ -64,8 +64,8 @@ key_of(struct view what, struct view text)
     return key != 0 ? key : 1;
 }
 
-static uint64_t
-client_key(struct view client)
+uint64_t
+auth_guess_client(struct view client)
 {
     char text[INET6_ADDRSTRLEN] = {0};
     struct in6_addr address;
@@ -132,7 +132,7 @@ auth_guess_wait_ms(const struct auth_guess *guess, struct view client,
 {
     struct auth_guess *g = (struct auth_guess *)(uintptr_t)guess;
     uint64_t by_client =
-        wait_now(score_of(g->clients, client_key(client)), now_ms);
+        wait_now(score_of(g->clients, auth_guess_client(client)), now_ms);
     uint64_t by_name =
         wait_now(score_of(g->names, key_of(VIEW("name"), name)), now_ms);
 
@@ -143,8 +143,8 @@ void
 auth_guess_wrong(struct auth_guess *guess, struct view client, struct view name,
                  int64_t now_ms)
 {
-    count_wrong(guess->clients, client_key(client), AUTH_CLIENT_WAIT_MAX_MS,
-                now_ms);
+    count_wrong(guess->clients, auth_guess_client(client),
+                AUTH_CLIENT_WAIT_MAX_MS, now_ms);
     count_wrong(guess->names, key_of(VIEW("name"), name), AUTH_NAME_WAIT_MAX_MS,
                 now_ms);
 }

@@ -25,6 +25,8 @@ struct auth_guess;
 
 struct auth_guess *auth_guess_new(void);
 void auth_guess_free(struct auth_guess **guess);
+/* What clients count by: the same for an address, or a /64 of IPv6. */
+uint64_t auth_guess_client(struct view client);
 /* How long this attempt has to wait before it is looked at. */
 uint64_t auth_guess_wait_ms(const struct auth_guess *guess, struct view client,
                             struct view name, int64_t now_ms);

@@ -13,6 +13,8 @@
  *
  * Before: imap (LOGIN)   After: store_user.c (SIGN_IN), imap (LOGIN_RESULT)
  */
+#include <sys/queue.h>
+
 #include <stdlib.h>
 
 #include "auth.h"
@@ -24,11 +26,17 @@
 #include "peer.h"
 
 #define ATTEMPTS_MAX 500 /* waiting or under way */
-#define REFUSE_STEP  500 /* ms */
+/* Of one client: so that nobody fills all places with guesses. */
+#define CLIENT_MAX 100
+/* Of one client at the same moment; for each so many more the next waits a
+ * second, since what it guesses side by side is not known to be wrong yet. */
+#define CLIENT_AT_ONCE 8
+#define REFUSE_STEP    500 /* ms */
 /* A learned hash is written anew when it is this old: a write a day. */
 #define LEARN_AGAIN_MS (UINT64_C(24) * 3600 * 1000)
 
 struct attempt {
+    LIST_ENTRY(attempt) link;
     uint64_t call;
     unsigned generation; /* of the imap role that asked */
     int64_t start_ms;
@@ -37,6 +45,7 @@ struct attempt {
     size_t name_len; /* 0: no name */
     char client[64];
     size_t client_len;
+    uint64_t client_key;
     char token[PASSWORD_TOKEN];
     char code_token[PASSWORD_TOKEN]; /* of the client and the password */
     bool is_code;
@@ -54,6 +63,7 @@ static struct {
     const struct conf *conf;
     struct db *db;
     struct auth_guess *guess;
+    LIST_HEAD(, attempt) list;
     size_t attempts;
     unsigned generation;
 } login;
@@ -168,13 +178,14 @@ attempt_free(void *arg)
 {
     struct attempt *attempt = arg;
 
+    LIST_REMOVE(attempt, link);
+    login.attempts--;
     peer_forget(attempt);
     loop_timer_free(&attempt->timer);
     record_clear(&account_record, &attempt->account);
     buf_free(&attempt->memory);
     password_wipe(attempt, sizeof(*attempt));
     free(attempt);
-    login.attempts--;
 }
 
 /* --- the account ------------------------------------------------------------
@@ -455,6 +466,7 @@ attempt_new(const struct peer_message *message)
     struct attempt *attempt = mem_alloc(sizeof(*attempt));
 
     login.attempts++;
+    LIST_INSERT_HEAD(&login.list, attempt, link);
     attempt->call = message->call;
     attempt->generation = login.generation;
     attempt->start_ms = loop_now_ms();
@@ -469,6 +481,7 @@ attempt_new(const struct peer_message *message)
         memcpy(attempt->job.password, request->password.data,
                request->password.len);
     }
+    attempt->client_key = auth_guess_client(client_of(attempt));
     attempt->beside = request->beside != 0;
     password_token(name_of(attempt), password_of(attempt), attempt->token);
     password_token(client_of(attempt), password_of(attempt),
@@ -494,6 +507,28 @@ remembered(const struct attempt *attempt)
     return by;
 }
 
+/* How many of the same client are there, with this one. */
+static size_t
+count_of_client(const struct attempt *attempt)
+{
+    const struct attempt *other;
+    size_t n = 0;
+
+    LIST_FOREACH (other, &login.list, link)
+        n += other->client_key == attempt->client_key;
+    return n;
+}
+
+static void
+wait_for_turn(struct attempt *attempt, size_t of_client)
+{
+    uint64_t wait_ms = auth_guess_wait_ms(login.guess, client_of(attempt),
+                                          name_of(attempt), loop_now_ms());
+
+    attempt->timer = loop_timer_new(look, attempt);
+    loop_timer_set(attempt->timer, wait_ms + of_client / CLIENT_AT_ONCE * 1000);
+}
+
 /* He does not wait. */
 static void
 welcome_back(struct attempt *attempt)
@@ -511,21 +546,19 @@ auth_on_login(struct peer_message *message)
 {
     const struct proto_login *request = message->payload;
     struct attempt *attempt = attempt_new(message);
+    size_t of_client = count_of_client(attempt);
 
     if (load_account(attempt) == 1)
         attempt->remembered = remembered(attempt);
     if (attempt->remembered != AUTH_RIGHT_NONE) {
         welcome_back(attempt);
-    } else if (login.attempts > ATTEMPTS_MAX) {
+    } else if (login.attempts > ATTEMPTS_MAX || of_client > CLIENT_MAX) {
         busy(attempt, "too many are waiting");
     } else if (request->password.len == 0 ||
                request->password.len > PASSWORD_MAX) {
         refuse(attempt, "no password");
     } else {
-        attempt->timer = loop_timer_new(look, attempt);
-        loop_timer_set(attempt->timer,
-                       auth_guess_wait_ms(login.guess, client_of(attempt),
-                                          name_of(attempt), loop_now_ms()));
+        wait_for_turn(attempt, of_client);
     }
 }
 

