@@ -262,7 +262,7 @@ seal_writer_free(struct seal_writer **writer)
 /* Every so many steps of a chain one is remembered. Messages are mostly read
  * in the order they came, but those of connections at the same time took their
  * steps in another. */
-#define MARK_STEPS 8
+#define MARK_STEPS 4
 
 /* A data key that was opened, with the steps of its chain so far. */
 struct open_key {

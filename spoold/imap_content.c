@@ -135,26 +135,23 @@ imap_content_open(struct imap_content *content,
                   const struct db_mail *mail, bool wants_pieces,
                   struct why *why)
 {
-    bool is_cached;
-    int found = 1;
+    int found;
 
     imap_content_close(content);
     content->mail = *mail;
     content->user = session->user->number;
     content->box = session->view->place.box;
     content->scanned = 0;
-    is_cached = find_cached(content);
-    if (!is_cached || wants_pieces)
-        found = read_row(content, why);
+    if (!wants_pieces && find_cached(content))
+        return 1;
+    found = read_row(content, why);
     if (found != 1) {
         imap_content_close(content);
         return found;
     }
-    if (!is_cached) {
-        content->size = content->row.message.size;
-        content->arrived_ms = content->row.message.arrived_ms;
-        content->pieces = content->row.message.pieces;
-    }
+    content->size = content->row.message.size;
+    content->arrived_ms = content->row.message.arrived_ms;
+    content->pieces = content->row.message.pieces;
     return 1;
 }
 
@@ -307,6 +304,8 @@ imap_content_structure(struct imap_content *content, struct why *why)
     if (content->structure.len > 0)
         return 1;
     if (content->scan == NULL) {
+        if (find_cached(content))
+            return 1;
         if (find_structure(content)) {
             keep_in_cache(content);
             return 1;

@@ -17,7 +17,8 @@
 
 static struct {
     struct seal_reader *reader;
-    struct buf row;
+    struct buf memory;
+    struct data_key row; /* the last that was needed, in memory */
 } keys;
 
 static int
@@ -52,6 +53,7 @@ imap_key_on_pairs(struct peer_message *message)
         if (items[i].secret.len == SEAL_SECRET)
             seal_pair_of(&pairs[n++], items[i].secret.data);
     seal_reader_use(keys.reader, pairs, n);
+    keys.row = (struct data_key){0};
     explicit_bzero(pairs, n * sizeof(*pairs));
     free(pairs);
     sealing_on_pairs(message); /* for what APPEND brings */
@@ -60,17 +62,20 @@ imap_key_on_pairs(struct peer_message *message)
 int
 imap_key_of(const struct message *message, char key[SEAL_KEY], struct why *why)
 {
-    struct data_key row;
-    int found;
+    int found = 1;
 
     if (message->key == 0)
         return 0;
     if (keys.reader == NULL)
         return why_text(why, "the secret keys are not there yet");
-    found = db_read_data_key(imap.db, message->key, &row, &keys.row, why);
+    if (keys.row.id != message->key)
+        found = db_read_data_key(imap.db, message->key, &keys.row, &keys.memory,
+                                 why);
     if (found == 0)
-        return why_text(why, "its data key is missing");
-    if (found < 0 || seal_reader_key(keys.reader, message, &row, key, why) != 0)
-        return -1;
-    return 1;
+        why_text(why, "its data key is missing");
+    if (found == 1 &&
+        seal_reader_key(keys.reader, message, &keys.row, key, why) == 0)
+        return 1;
+    keys.row = (struct data_key){0};
+    return -1;
 }
