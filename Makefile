@@ -213,6 +213,9 @@ SRCS_spoold = \
     spoold/replay_target.c \
     spoold/replay_limit.c \
     spoold/replay_pause.c \
+    spoold/replay_guard.c \
+    spoold/replay_recovery.c \
+    spoold/replay_took.c \
     spoold/replay_sched.c \
     spoold/replay_pace.c \
     spoold/replay_budget.c \
@@ -392,6 +395,7 @@ UNIT_TESTS = \
     dsn \
     replay_sched \
     replay_pace \
+    replay_guard \
     replay_budget \
     replay_outcome \
     replay_content \
@@ -555,6 +559,7 @@ $(BUILD)/unit/test_replay_sched $(BUILD)/unit/test_replay_pace: $(addprefix $(BU
     replay_sched.o replay_pace.o)
 $(BUILD)/unit/test_replay_content: $(addprefix $(BUILD)/obj/spoold/, \
     replay_content.o reading.o stats.o)
+$(BUILD)/unit/test_replay_guard: $(BUILD)/obj/spoold/replay_guard.o
 $(BUILD)/unit/test_replay_budget: $(BUILD)/obj/spoold/replay_budget.o
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \
     replay_outcome.o replay_report.o replay_sched.o replay_pace.o sealing.o \

@@ -60,12 +60,18 @@ struct conf_target {
     uint64_t retry_min_ms; /* back-off of one delivery after a 4xx */
     uint64_t retry_max_ms;
     uint64_t unknown_retry_ms; /* after a lost reply to the final dot */
+    uint64_t guard;            /* bool */
+    uint64_t guard_messages;
+    uint64_t guard_share; /* percent */
+    uint64_t guard_for_ms;
     uint64_t connect_timeout_ms;
     uint64_t reply_timeout_ms; /* any reply but the final one */
     uint64_t final_timeout_ms; /* the reply to the final dot (RFC 5321: 10m) */
 };
 
 enum conf_return { CONF_RETURN_ALWAYS = 1, CONF_RETURN_NEVER = 2 };
+
+enum conf_expire { CONF_EXPIRE_RETURN = 1, CONF_EXPIRE_KEEP = 2 };
 
 enum conf_recipients { CONF_RECIPIENTS_ANY = 1, CONF_RECIPIENTS_LIST = 2 };
 
@@ -79,6 +85,7 @@ struct conf_domain {
     uint64_t share;         /* percent of the spool, 0: domain_share */
     uint64_t warn_after_ms; /* 0: no delay notices */
     uint64_t returns;       /* enum conf_return */
+    uint64_t expire;        /* enum conf_expire */
 };
 
 enum conf_resolver {

@@ -46,6 +46,10 @@ X(TARGET, "probe-max",               TIME,      conf_target, probe_max_ms,      
 X(TARGET, "retry-min",               TIME,      conf_target, retry_min_ms,            "1m",                  "100ms",    "1d", "first pause before a delivery that was refused for now is tried again")
 X(TARGET, "retry-max",               TIME,      conf_target, retry_max_ms,            "1h",                  "100ms",    "7d", "longest pause before it is tried again")
 X(TARGET, "unknown-retry",           TIME,      conf_target, unknown_retry_ms,        "30m",                 "100ms",    "7d", "pause before a delivery is tried again that the target may have taken already")
+X(TARGET, "guard",                   FLAG,      conf_target, guard,                   "true",                "true false", "",   "keeping back what a target that has just returned refuses for good")
+X(TARGET, "guard-messages",          NUM,       conf_target, guard_messages,          "20",                  "1",        "1000", "how many messages after its return the guard looks at")
+X(TARGET, "guard-share",             NUM,       conf_target, guard_share,             "50",                  "0",        "100", "percent of them that it may refuse for good")
+X(TARGET, "guard-for",               TIME,      conf_target, guard_for_ms,            "10m",                 "1s",       "7d", "how long the guard looks, where there are fewer messages")
 X(TARGET, "connect-timeout",         TIME,      conf_target, connect_timeout_ms,      "30s",                 "100ms",    "10m", "how long a connection may take to come about")
 X(TARGET, "reply-timeout",           TIME,      conf_target, reply_timeout_ms,        "5m",                  "100ms",    "1h", "how long the target may take for a reply")
 X(TARGET, "final-timeout",           TIME,      conf_target, final_timeout_ms,        "10m",                 "100ms",    "1h", "how long the target may take for the reply to the end of a message")
@@ -67,6 +71,7 @@ X(DOMAIN, "hold-for",                TIME,      conf_domain, hold_for_ms,       
 X(DOMAIN, "share",                   NUM,       conf_domain, share,                   "0",                   "0",        "100", "percent of the spool its mail may take; 0: domain-share")
 X(DOMAIN, "warn-after",              TIME,      conf_domain, warn_after_ms,           "0",                   "0",        "365d", "when a sender is told of a delay; 0: not at all")
 X(DOMAIN, "return",                  CHOICE,    conf_domain, returns,                 "always",              "always never", "authenticated", "whether senders are told what became of their mail")
+X(DOMAIN, "expire",                  CHOICE,    conf_domain, expire,                  "return",              "return keep", "", "what becomes of a message when hold-for is over")
 
 X(LIMIT,  "message-size",            SIZE,      conf,        message_size,            "50M",                 "1K",       "2G", "content of one message")
 X(LIMIT,  "recipients",              NUM,       conf,        recipients,              "1000",                "1",        "10000", "recipients of one message")

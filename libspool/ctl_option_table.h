@@ -20,5 +20,6 @@ X(FOR,        "--for",        true)
 X(NO_PASSWORD, "--no-password", false)
 X(DOMAIN,     "--domain",     true)
 X(HOME,       "--home",       false)
+X(TRUST,      "--trust",      false)
 X(YES,        "--yes",        false)
 /* clang-format on */

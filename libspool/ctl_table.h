@@ -106,9 +106,11 @@ X(TARGET_PAUSE, CONTROL(target_pause), "target pause", "[--for TIME] NAME", 1, 1
   "give a target nothing, for a time or until it is resumed",
   "What is under way ends; mail goes on being accepted and is held, and its time\n"
   "to live does not pass. --for TIME (30m, 2h, 1d) ends it by itself.\n")
-X(TARGET_RESUME, CONTROL(target_resume), "target resume", "NAME", 1, 1, CTL_ONE,
+X(TARGET_RESUME, CONTROL(target_resume), "target resume", "[--trust] NAME", 1, 1, CTL_ONE,
   "go on with a target that is paused",
-  "One message first, then more, as with a target that returns.\n")
+  "One message first, then more, as with a target that returns. What it refuses\n"
+  "for good at first is kept back, and too much of that pauses it again; with\n"
+  "--trust what it refuses goes back to the senders at once.\n")
 X(TARGET_SHOW, CONTROL(target_show), "target show", "NAME", 1, 1, CTL_ONE,
   "all about one target: state, hosts, limits, what waits",
   "")

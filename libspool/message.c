@@ -137,6 +137,7 @@ static const struct record_field delivery_fields[] = {
     RECORD_VIEW_FIELD(13, delivery, home),
     RECORD_NUM_FIELD(14, delivery, warned_ms),
     RECORD_NUM_FIELD(15, delivery, untold),
+    RECORD_NUM_FIELD(16, delivery, alarmed_ms),
     RECORD_NUM_FIELD(20, delivery, uid),
     RECORD_NUM_FIELD(21, delivery, moved),
 };
@@ -297,6 +298,18 @@ const char *
 target_state_name(uint64_t state)
 {
     return NAME_IN(target_states, state);
+}
+
+const char *
+target_guard_name(uint64_t guard)
+{
+    static const char *const names[] = {
+        [GUARD_NONE] = "none",
+        [GUARD_WATCHES] = "watches",
+        [GUARD_TRUSTS] = "trusts",
+    };
+
+    return guard < sizeof(names) / sizeof(names[0]) ? names[guard] : "unknown";
 }
 
 const char *

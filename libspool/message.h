@@ -148,6 +148,7 @@ struct delivery {
     struct view home;    /* its own target, while it is redirected */
     uint64_t warned_ms;  /* when the sender was told of a delay; 0: not yet */
     uint64_t untold;     /* enum untold: DROPPED, why nobody was told */
+    uint64_t alarmed_ms; /* when it was told that it would expire; 0: not yet */
     uint64_t uid;        /* where it stands in a mailbox; 0: in none */
     uint64_t moved;      /* 1: in Delivered, 0: in INBOX */
 };
@@ -166,6 +167,7 @@ enum target_guard {
     GUARD_TRUSTS = 2,  /* the operator said that its verdicts count */
 };
 const char *target_state_name(uint64_t state);
+const char *target_guard_name(uint64_t guard); /* "none", "watches", ... */
 
 /* What of a target's pace the operator may set for a time; the keys of the
  * configuration that say it otherwise have the same names. */

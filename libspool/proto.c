@@ -104,6 +104,7 @@ static const struct record_field proto_result_fields[] = {
     RECORD_VIEW_FIELD(4, proto_result, reply),
     RECORD_NUM_FIELD(5, proto_result, next_ms),
     RECORD_NUM_FIELD(6, proto_result, untold),
+    RECORD_NUM_FIELD(7, proto_result, alarmed),
 };
 RECORD_TYPE(proto_result);
 
@@ -157,6 +158,8 @@ static const struct record_field proto_target_now_fields[] = {
     RECORD_NUM_FIELD(16, proto_target_now, rate),
     RECORD_NUM_FIELD(17, proto_target_now, window),
     RECORD_VIEW_FIELD(20, proto_target_now, tls),
+    RECORD_NUM_FIELD(21, proto_target_now, guard),
+    RECORD_NUM_FIELD(22, proto_target_now, alarm),
 };
 RECORD_TYPE(proto_target_now);
 
@@ -165,6 +168,7 @@ static const struct record_field proto_pause_fields[] = {
     RECORD_NUM_FIELD(2, proto_pause, resume),
     RECORD_NUM_FIELD(3, proto_pause, until_ms),
     RECORD_VIEW_FIELD(4, proto_pause, by),
+    RECORD_NUM_FIELD(5, proto_pause, trust),
 };
 RECORD_TYPE(proto_pause);
 

@@ -126,6 +126,7 @@ struct proto_result {
     struct view reply;
     uint64_t next_ms; /* LATER, UNKNOWN: when to try again */
     uint64_t untold;  /* DROPPED: enum untold */
+    uint64_t alarmed; /* waits, 1: it is told now that it is about to expire */
 };
 enum outcome_what {
     OUTCOME_SAID = 0,   /* results are what a target said */
@@ -173,6 +174,8 @@ struct proto_target_now {
     struct view limits;      /* an encoded struct target_limits, or empty */
     uint64_t pause_until_ms; /* paused: wall time, 0: until it is resumed */
     struct view paused_by;
+    uint64_t guard; /* enum target_guard */
+    uint64_t alarm; /* 1: it is the guard that paused it */
     uint64_t rate;   /* messages a second it is found to bear */
     uint64_t window; /* connections at a time, the same */
 };
@@ -269,6 +272,7 @@ struct proto_pause {
     uint64_t resume;   /* 1: resume it */
     uint64_t until_ms; /* wall time, 0: until it is resumed */
     struct view by;
+    uint64_t trust; /* resume, 1: what it refuses for good counts */
 };
 /* LIMIT: what the operator sets of a target's pace. */
 struct proto_limit {

@@ -240,6 +240,22 @@ status_counters(const json_t *status)
 }
 
 static void
+status_alarms(const json_t *status)
+{
+    const json_t *alarm;
+    char since[MEMBER_TEXT_MAX];
+    size_t i;
+
+    json_array_foreach (json_object_get(status, "alarms"), i, alarm)
+        text_paragraph("ALARM", LABEL, TEXT_TROUBLE,
+                       "%s was paused by its guard %s, and nothing was "
+                       "returned: %s. When it is well: spoolctl target resume",
+                       member_text(alarm, "target"),
+                       member_when(member_time(alarm, "since"), since),
+                       member_text(alarm, "reason"));
+}
+
+static void
 status_heading(const json_t *status)
 {
     char now[WHEN_TEXT_MAX], up[WHEN_TEXT_MAX];
@@ -259,6 +275,7 @@ status_row(const json_t *status)
     size_t i;
 
     status_heading(status);
+    status_alarms(status);
     status_mail(status);
     status_held(status);
     if (member_num(status, "finished") > 0)
@@ -319,7 +336,7 @@ is_trouble(const char *event)
 {
     static const char *const troubles[] = {
         "role-died", "target-down", "space-low",
-        "returned",  "expired",     "dropped",
+        "returned",  "expired",     "dropped",   "guard", "expiring",
     };
 
     for (size_t i = 0; i < sizeof(troubles) / sizeof(troubles[0]); i++)

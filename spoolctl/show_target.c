@@ -101,6 +101,12 @@ target_row(const json_t *row)
 
     line("Target", "%s", member_text(row, "name"));
     show_state(row);
+    if (strcmp(member_text(row, "guard"), "none") != 0)
+        line("Guard", "%s",
+             strcmp(member_text(row, "guard"), "trusts") == 0
+                 ? "trusts it: what it refuses goes back"
+                 : "watches it: what it refuses for good is "
+                   "kept back");
     show_words("Hosts", json_object_get(row, "hosts"));
     if (*member_text(row, "tls") != '\0')
         line("TLS", "%s", member_text(row, "tls"));

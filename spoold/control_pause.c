@@ -67,7 +67,10 @@ control_target_pause(struct control_client *client)
 void
 control_target_resume(struct control_client *client)
 {
-    struct proto_pause pause = {.resume = 1};
+    struct proto_pause pause = {
+        .resume = 1,
+        .trust = control_option_text(client, CTL_OPTION_TRUST) != NULL,
+    };
 
     pause_ask(client, &pause);
 }

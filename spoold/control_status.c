@@ -78,9 +78,8 @@ set_held(json_t *json, struct status *status)
         json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "messages",
                   json_num(counts.held), "ready", json_num(counts.ready),
                   "later", json_num(less(counts.later, finished)), "on_hold",
-                  json_num(counts.on_hold), "unknown",
-                  json_num(counts.unknown), "bytes",
-                  json_num(counts.held_stored), "oldest",
+                  json_num(counts.on_hold), "unknown", json_num(counts.unknown),
+                  "bytes", json_num(counts.held_stored), "oldest",
                   control_json_time(counts.held > 0 ? status->oldest_ms : 0)));
     json_object_set_new(json, "finished", json_num(finished));
 }
@@ -153,6 +152,24 @@ set_counters(json_t *json)
     json_object_set_new(json, "counters", counters);
 }
 
+/* What somebody has to look at. */
+static json_t *
+alarms_of(const struct peer_message *answer)
+{
+    const struct proto_targets *targets = answer->payload;
+    const struct proto_target_now *items = targets->targets.items;
+    json_t *json = json_array();
+
+    for (size_t i = 0; i < targets->targets.count; i++)
+        if (items[i].alarm)
+            json_array_append_new(
+                json, json_pack("{s:s, s:o, s:o, s:o}", "alarm", "guard",
+                                "target", control_json_text(items[i].name),
+                                "since", control_json_time(items[i].since_ms),
+                                "reason", control_json_text(items[i].reason)));
+    return json;
+}
+
 static json_t *
 targets_of(const struct peer_message *answer)
 {
@@ -203,6 +220,8 @@ status_on_targets(struct control_client *client, struct peer_message *answer,
     set_space(json);
     json_object_set_new(json, "targets",
                         answer != NULL ? targets_of(answer) : json_array());
+    json_object_set_new(json, "alarms",
+                        answer != NULL ? alarms_of(answer) : json_array());
     json_object_set_new(json, "roles", control_json_roles());
     set_counters(json);
     json_object_set(json, "notes", status->notes);

@@ -26,6 +26,7 @@
 #include "proto.h"
 #include "seal.h"
 #include "replay_budget.h"
+#include "replay_guard.h"
 #include "replay_sched.h"
 
 struct replay_job;
@@ -71,7 +72,8 @@ struct replay_queue {
     bool round_ended; /* and the batch is what was found last */
 };
 
-#define REPLAY_BY_MAX 64 /* of an operator's name */
+#define REPLAY_BY_MAX   64 /* of an operator's name */
+#define REPLAY_BY_GUARD "guard"
 
 struct replay_target {
     char *name;
@@ -105,7 +107,8 @@ struct replay_target {
     struct loop_timer *wake;
     bool running;            /* a run is queued for the end of the turn */
     bool unkept;             /* the state changed while the store was away */
-    bool paused;             /* and that was announced */
+    enum target_state told;  /* the state that was announced last */
+    struct replay_guard guard;
     uint64_t pause_until_ms; /* wall time; 0: until it is resumed */
     char paused_by[REPLAY_BY_MAX]; /* or who resumed it */
     uint64_t since_ms;             /* wall time of the last change of state */
@@ -167,6 +170,31 @@ void replay_pause_begin(struct replay_target *target, uint64_t until_ms,
 /* It is not paused any more: tells so. */
 void replay_pause_ended(struct replay_target *target);
 void replay_pause_on_pause(struct peer_message *message);
+
+/* --- replay_recovery.c: a target that has just returned ------------------ */
+
+void replay_recovery_configure(struct replay_target *target,
+                               const struct conf_target *conf);
+/* Takes what the store kept. */
+void replay_recovery_load(struct replay_target *target,
+                          const struct target_health *health);
+/* Its state is another one, and about to be kept. */
+void replay_recovery_changed(struct replay_target *target,
+                             enum target_state before);
+/* Is it paused by its guard? */
+bool replay_recovery_is_alarm(const struct replay_target *target);
+/* What the target said of the job was judged. */
+void replay_recovery_judged(const struct replay_job *job);
+/* ... and is recorded. */
+void replay_recovery_told(const struct replay_job *job);
+
+/* --- replay_took.c ------------------------------------------------------- */
+
+/* It took mail for the recipient. */
+void replay_took_note(const struct replay_target *target,
+                      struct view recipient);
+/* Is it known that it did so before? */
+bool replay_took(const struct replay_target *target, struct view recipient);
 
 /* --- replay_limit.c: what the operator set for a time --------------------- */
 
@@ -232,6 +260,7 @@ struct replay_try {
     uint64_t state; /* enum delivery_state it goes to; READY: no change */
     uint64_t next_ms;
     uint64_t untold; /* enum untold, with DROPPED */
+    bool alarmed;    /* waits: hold-for is nearly over, and this is told now */
     bool told;       /* it is in the notice to the sender */
 };
 
@@ -492,9 +521,14 @@ struct replay_rules {
     uint64_t retry_min_ms;
     uint64_t retry_max_ms;
     uint64_t unknown_retry_ms;
+    bool guarded; /* what is refused for good is kept back, nothing expires */
     uint64_t *random;
     struct msgid_source *ids;
 };
+
+/* An alarm tells of a delivery when the last such part of hold-for begins, and
+ * it expires this part after the alarm at the earliest. */
+#define REPLAY_ALARM_PART 10
 
 /* Does it say that the target has enough? Then it is given less; a refusal
  * that is about the message or a recipient says nothing of that. */

@@ -8,7 +8,9 @@
  *     2xx                      delivered
  *     5xx, or we cannot send   returned; dropped, where nobody may be told
  *     4xx, or session broken   later, with back-off; once hold-for of
- *                              reachable time is over: expired
+ *                              reachable time is over: expired, but never
+ *                              before an alarm told of it
+ *     5xx while the target's guard watches: later; nothing expires then
  *     452 at RCPT while others were delivered: stays ready (too many
  *                              recipients for one go, RFC 5321 4.5.3.1.10)
  *     no reply to the dot      unknown: it may have been delivered; as later,
@@ -31,15 +33,42 @@
 
 /* --- verdicts ------------------------------------------------------------ */
 
+/* What of hold-for has gone by. */
+static uint64_t
+spent_ms(const struct replay_try *attempt, const struct replay_rules *rules)
+{
+    const struct delivery *row = attempt->row;
+
+    return row->spent_ms + (rules->reach_ms > row->reach_ms
+                                ? rules->reach_ms - row->reach_ms
+                                : 0);
+}
+
+/* Is it told now that the delivery is about to expire? */
+static bool
+is_alarming(const struct replay_try *attempt, const struct replay_rules *rules)
+{
+    const struct conf_domain *domain = conf_domain_for(
+        rules->conf, attempt->row->recipient, attempt->row->target);
+
+    return domain != NULL && attempt->row->alarmed_ms == 0 &&
+           spent_ms(attempt, rules) >
+               domain->hold_for_ms - domain->hold_for_ms / REPLAY_ALARM_PART;
+}
+
+/* Whoever heard the alarm has had a part of hold-for to do something. */
 static bool
 is_over(const struct replay_try *attempt, const struct replay_rules *rules)
 {
     const struct conf_domain *domain = conf_domain_for(
         rules->conf, attempt->row->recipient, attempt->row->target);
+    uint64_t alarmed_ms = attempt->row->alarmed_ms;
 
-    return domain != NULL && rules->reach_ms > attempt->row->reach_ms &&
-           rules->reach_ms - attempt->row->reach_ms + attempt->row->spent_ms >
-               domain->hold_for_ms;
+    return domain != NULL && domain->expire != CONF_EXPIRE_KEEP &&
+           !rules->guarded && alarmed_ms != 0 &&
+           rules->now_ms >=
+               alarmed_ms + domain->hold_for_ms / REPLAY_ALARM_PART &&
+           spent_ms(attempt, rules) > domain->hold_for_ms;
 }
 
 static void
@@ -52,6 +81,17 @@ put_off(struct replay_try *attempt, const struct replay_rules *rules)
         rules->now_ms +
         replay_sched_backoff(attempts < 64 ? (unsigned)attempts : 64,
                              rules->retry_min_ms, rules->retry_max_ms,
+                             replay_sched_random(rules->random));
+}
+
+/* Kept back: soon again, however often it was tried before. */
+static void
+put_off_first(struct replay_try *attempt, const struct replay_rules *rules)
+{
+    attempt->state = DELIVERY_LATER;
+    attempt->next_ms =
+        rules->now_ms +
+        replay_sched_backoff(0, rules->retry_min_ms, rules->retry_max_ms,
                              replay_sched_random(rules->random));
 }
 
@@ -115,6 +155,8 @@ judge_try(struct replay_try *attempt, const struct replay_rules *rules,
         attempt->state = DELIVERY_READY;
     else if (is_delivered(attempt))
         attempt->state = DELIVERY_DELIVERED;
+    else if (refused && rules->guarded)
+        put_off_first(attempt, rules);
     else if (refused)
         attempt->state = DELIVERY_RETURNED;
     else if (is_over(attempt, rules))
@@ -123,6 +165,8 @@ judge_try(struct replay_try *attempt, const struct replay_rules *rules,
         put_off_unknown(attempt, rules);
     else
         put_off(attempt, rules);
+    attempt->alarmed =
+        delivery_waits(attempt->state) && is_alarming(attempt, rules);
 }
 
 static bool
@@ -261,6 +305,7 @@ replay_outcome_results(struct replay_job *job)
             .reply = view_of(attempt->reply),
             .next_ms = attempt->next_ms,
             .untold = attempt->untold,
+            .alarmed = attempt->alarmed,
         };
     }
 }
@@ -309,10 +354,27 @@ tell_try(const struct replay_job *job, const struct replay_try *attempt)
     stats_add(told_as[attempt->state].stat, 1);
 }
 
+/* It is about to expire, as far as that is known of its domain. */
+static void
+tell_expiring(const struct replay_job *job, const struct replay_try *attempt)
+{
+    struct event event;
+
+    event_begin(&event, EVENT_EXPIRING);
+    event_id(&event, "id", job->key.id);
+    event_view(&event, "to", attempt->row->recipient);
+    event_view(&event, "target", attempt->row->target);
+    event_text(&event, "reply", attempt->reply != NULL ? attempt->reply : "");
+    event_end(&event);
+}
+
 void
 replay_outcome_tell(const struct replay_job *job)
 {
     for (size_t i = 0; i < job->n_tries; i++)
         if (job->tries[i].state != DELIVERY_READY)
             tell_try(job, &job->tries[i]);
+    for (size_t i = 0; i < job->n_tries; i++)
+        if (job->tries[i].alarmed)
+            tell_expiring(job, &job->tries[i]);
 }

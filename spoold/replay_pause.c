@@ -5,7 +5,7 @@
  * stands still. It is kept with the target's state in the store, ends by
  * itself when its time is over, and says so.
  *
- * Before: control_retry.c (PAUSE), replay_guard.c   After: replay_target.c,
+ * Before: control_pause.c (PAUSE), replay_recovery.c   After: replay_target.c,
  * store.c (HEALTH, NOTE)
  */
 #include "replay.h"
@@ -53,7 +53,6 @@ replay_pause_load(struct replay_target *target,
     pause.reason = reason;
     pause.until_ms = on_loop_clock(health->pause_until_ms);
     replay_sched_event(&target->sched, &pause, loop_now_ms());
-    target->paused = true;
     target->sched.told = TARGET_PAUSED;
     free(reason);
 }
@@ -72,11 +71,13 @@ replay_pause_begin(struct replay_target *target, uint64_t until_ms,
 }
 
 static void
-resume(struct replay_target *target, struct view by)
+resume(struct replay_target *target, const struct proto_pause *pause)
 {
     struct replay_event event = {.kind = REPLAY_RESUME};
 
-    set_by(target, by);
+    if (pause->trust)
+        replay_guard_trust(&target->guard);
+    set_by(target, pause->by);
     replay_target_report(target, &event);
 }
 
@@ -152,7 +153,7 @@ replay_pause_on_pause(struct peer_message *message)
         return;
     }
     if (pause->resume)
-        resume(target, pause->by);
+        resume(target, pause);
     else
         replay_pause_begin(target, pause->until_ms, pause->by,
                            "paused by the operator");

@@ -47,6 +47,7 @@ replay_target_keep(struct replay_target *target,
         .reason = view_of(target->sched.reason),
         .pause_until_ms = target->pause_until_ms,
         .paused_by = view_of(target->paused_by),
+        .guard = target->guard.state,
     };
     struct replay_pace_memory memory = replay_pace_memory(&target->sched.pace);
 
@@ -105,26 +106,29 @@ static void
 announce(struct replay_target *target)
 {
     const struct replay_sched *sched = &target->sched;
+    enum target_state before = target->told;
+    bool paused = sched->state == TARGET_PAUSED;
     char until[CLOCK_TEXT_MAX];
     struct event event;
 
     target->since_ms = (uint64_t)clock_wall_ms();
     if (sched->state == TARGET_DOWN || sched->state == TARGET_PAUSED)
         replay_queue_forget_live(target);
-    if (target->paused && sched->state != TARGET_PAUSED)
+    if (before == TARGET_PAUSED)
         replay_pause_ended(target);
-    target->paused = sched->state == TARGET_PAUSED;
+    replay_recovery_changed(target, before);
+    target->told = sched->state;
     event_begin(&event, event_of(sched->state));
     event_text(&event, "target", target->name);
     if (sched->state == TARGET_DOWN)
         event_num(&event, "probe-ms",
                   (uint64_t)(sched->probe_ms - loop_now_ms()));
-    if (target->paused)
+    if (paused)
         event_text(&event, "by", target->paused_by);
-    if (target->paused && target->pause_until_ms != 0)
+    if (paused && target->pause_until_ms != 0)
         event_text(&event, "until",
                    clock_print_iso((int64_t)target->pause_until_ms, until));
-    if (sched->state == TARGET_DOWN || target->paused)
+    if (sched->state == TARGET_DOWN || paused)
         event_text(&event, "reason", sched->reason);
     event_end(&event);
     if (sched->state == TARGET_UP)
@@ -272,6 +276,7 @@ target_free(struct replay_target *target)
     replay_route_free(&target->route);
     replay_queue_free(&target->queue);
     replay_limit_free(target);
+    replay_guard_free(&target->guard);
     loop_timer_free(&target->wake);
     buf_free(&target->hosts);
     buf_free(&target->routing);
@@ -464,6 +469,7 @@ adopt(struct replay_target *target, const struct conf_target *conf)
     target->protocol = conf->protocol;
     target->client = conf->client;
     target->client_told = false;
+    replay_recovery_configure(target, conf);
     adopt_hosts(target, conf);
 }
 
@@ -537,6 +543,8 @@ target_new(const struct conf_target *conf)
                       loop_now_ms());
     replay_sched_set_reason(&target->sched, health.reason);
     replay_pause_load(target, &health);
+    replay_recovery_load(target, &health);
+    target->told = target->sched.told;
     fit_sessions(target, 0);
     target->wake = loop_timer_new(on_wake, target);
     HASH_ADD_KEYPTR(hh, targets, target->name, strlen(target->name), target);
@@ -679,6 +687,8 @@ replay_target_describe(struct replay_target *target,
         .hosts = buf_view(&target->hosts),
         .pause_until_ms = target->pause_until_ms,
         .paused_by = view_of(target->paused_by),
+        .guard = target->guard.state,
+        .alarm = replay_recovery_is_alarm(target),
         .rate = (uint64_t)(target->sched.pace.rate.now + 0.5),
         .window = replay_pace_window(&target->sched.pace),
         .tls = buf_view(&target->secured),

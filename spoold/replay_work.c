@@ -349,6 +349,7 @@ job_finish(struct replay_job *job)
     bool more = job->more;
 
     replay_outcome_tell(job);
+    replay_recovery_told(job);
     for (size_t i = 0; i < job->n_tries; i++) {
         target->delivered += job->tries[i].state == DELIVERY_DELIVERED;
         target->deferred += delivery_waits(job->tries[i].state);
@@ -456,12 +457,14 @@ replay_job_done(struct replay_job *job)
         .retry_min_ms = target->retry_min_ms,
         .retry_max_ms = target->retry_max_ms,
         .unknown_retry_ms = target->unknown_retry_ms,
+        .guarded = replay_guard_keeps(&target->guard),
         .random = replay_random(),
         .ids = replay_ids(),
     };
 
     if (replay_outcome_judge(job, &rules))
         job_return(job, &rules);
+    replay_recovery_judged(job);
     replay_outcome_results(job);
     if (job->n_results == 0 && job->damaged) {
         job_stick(job, JOB_STUCK);

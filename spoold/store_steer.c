@@ -79,6 +79,7 @@ set_clock(const struct steering *steering, struct store_open *open,
     if (steering->steer->what == STEER_AGAIN) {
         spent_ms = 0;
         row->attempts = 0;
+        row->alarmed_ms = 0;
     }
     return store_open_clock(steering->apply, row, spent_ms);
 }

@@ -241,7 +241,7 @@ class Daemon:
                 "tls": "none", "client": "none",
                 "probe-min": "100ms", "probe-max": "200ms",
                 "retry-min": "100ms", "retry-max": "400ms",
-                "unknown-retry": "300ms", **values})
+                "unknown-retry": "300ms", "guard": False, **values})
         first = next(iter(self.targets), None)
         for name, values in self.domains.items():
             text += config_section('domain "%s"' % name,

@@ -32,6 +32,10 @@ static struct conf_domain domains[] = {
      .target = {"office", 6},
      .return_target = {"out", 3},
      .hold_for_ms = HOLD_MS},
+    {.name = {"kept.example", 12},
+     .target = {"office", 6},
+     .expire = CONF_EXPIRE_KEEP,
+     .hold_for_ms = HOLD_MS},
     {.name = {"lost.example", 12},
      .target = {"nowhere", 7},
      .hold_for_ms = HOLD_MS},
@@ -46,7 +50,7 @@ static struct conf_domain domains[] = {
 static const struct conf conf = {
     .hostname = {"mx2.example.com", 15},
     .targets = {targets, 2},
-    .domains = {domains, 4},
+    .domains = {domains, 5},
     .compression = 3,
 };
 static uint64_t seed = 1;
@@ -94,7 +98,8 @@ job_try(struct replay_job *job, const char *recipient, const char *target)
 
     *row = (struct delivery){.recipient = view_of(recipient),
                              .target = view_of(target),
-                             .state = DELIVERY_READY};
+                             .state = DELIVERY_READY,
+                             .alarmed_ms = NOW_MS - HOLD_MS};
     *attempt = (struct replay_try){.n = job->n_tries++, .row = row};
     return attempt;
 }
@@ -200,6 +205,89 @@ test_verdicts(void **state)
         if (attempt->state == DELIVERY_UNKNOWN)
             assert_in_range(attempt->next_ms, NOW_MS + UNKNOWN_RETRY,
                             NOW_MS + UNKNOWN_RETRY * 5 / 4);
+        job_free(job);
+    }
+}
+
+/* What the target's guard keeps back: nothing ends, and it is soon again. */
+static void
+test_guarded(void **state)
+{
+    static const struct {
+        enum replay_said said;
+        uint64_t code;
+        uint64_t want;
+    } rows[] = {
+        {SAID_REPLY, 550, DELIVERY_LATER},
+        {SAID_US, 550, DELIVERY_LATER},
+        {SAID_REPLY, 451, DELIVERY_LATER},
+        {SAID_BROKEN, 0, DELIVERY_LATER},
+        {SAID_UNKNOWN, 0, DELIVERY_UNKNOWN},
+        {SAID_REPLY, 250, DELIVERY_DELIVERED},
+    };
+    struct replay_rules r = rules(HOLD_MS * 2);
+
+    (void)state;
+    r.guarded = true;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct replay_job *job = job_new("a@example.org");
+        struct replay_try *attempt = job_try(job, "bob@example.com", "office");
+
+        ((struct delivery *)(uintptr_t)attempt->row)->attempts = 40;
+        say(attempt, rows[i].said, rows[i].code, "words");
+        assert_false(replay_outcome_judge(job, &r));
+        assert_int_equal(attempt->state, rows[i].want);
+        if (rows[i].said == SAID_REPLY && rows[i].code == 550)
+            assert_in_range(attempt->next_ms, NOW_MS + RETRY_MIN,
+                            NOW_MS + RETRY_MIN * 2);
+        job_free(job);
+    }
+}
+
+/* The last tenth of hold-for is told of, once; and nothing expires before a
+ * tenth has gone by since then, nor ever where it is to be kept. */
+static void
+test_alarm(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *to;
+        uint64_t reach_ms;
+        uint64_t alarmed_ms; /* before now; 0: never */
+        uint64_t want;
+        bool alarmed;
+    } rows[] = {
+        {"far", "a@example.com", HOLD_MS / 10 * 9, 0, DELIVERY_LATER, false},
+        {"near", "a@example.com", HOLD_MS / 10 * 9 + 1, 0, DELIVERY_LATER,
+         true},
+        {"told", "a@example.com", HOLD_MS, 1, DELIVERY_LATER, false},
+        {"over, untold", "a@example.com", HOLD_MS * 3, 0, DELIVERY_LATER, true},
+        {"over, just told", "a@example.com", HOLD_MS * 3, HOLD_MS / 10 - 1,
+         DELIVERY_LATER, false},
+        {"over", "a@example.com", HOLD_MS + 1, HOLD_MS / 10, DELIVERY_EXPIRED,
+         false},
+        {"kept, near", "a@kept.example", HOLD_MS, 0, DELIVERY_LATER, true},
+        {"kept, over", "a@kept.example", HOLD_MS * 9, HOLD_MS, DELIVERY_LATER,
+         false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct replay_rules r = rules(rows[i].reach_ms);
+        struct replay_job *job = job_new("a@example.org");
+        struct replay_try *attempt = job_try(job, rows[i].to, "office");
+        uint64_t alarmed_ms =
+            rows[i].alarmed_ms > 0 ? NOW_MS - rows[i].alarmed_ms : 0;
+
+        ((struct delivery *)(uintptr_t)attempt->row)->alarmed_ms = alarmed_ms;
+        say(attempt, SAID_REPLY, 451, "words");
+        replay_outcome_judge(job, &r);
+        replay_outcome_results(job);
+        if (attempt->state != rows[i].want ||
+            attempt->alarmed != rows[i].alarmed ||
+            job->results[0].alarmed != rows[i].alarmed)
+            fail_msg("%s: %s", rows[i].name,
+                     delivery_state_name(attempt->state));
         job_free(job);
     }
 }
@@ -579,6 +667,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_guarded),
+        cmocka_unit_test(test_alarm),
         cmocka_unit_test(test_reach_is_a_difference),
         cmocka_unit_test(test_back_off_grows),
         cmocka_unit_test(test_too_many_recipients),
