@@ -133,6 +133,7 @@ SRCS_libspool = \
     libspool/db_rows.c \
     libspool/db_write.c \
     libspool/db_undo.c \
+    libspool/db_prefer.c \
     libspool/db_ledger.c \
     libspool/db_sieve.c \
     libspool/db_mailbox.c \
@@ -196,6 +197,8 @@ SRCS_spoold = \
     spoold/store_steer.c \
     spoold/store_undo.c \
     spoold/store_undo_due.c \
+    spoold/store_prefer.c \
+    spoold/store_prefer_due.c \
     spoold/store_refs.c \
     spoold/store_share.c \
     spoold/store_keys.c \
@@ -281,6 +284,7 @@ SRCS_spoold = \
     spoold/control_check.c \
     spoold/control_steer.c \
     spoold/control_undo.c \
+    spoold/control_prefer.c \
     spoold/control_watch.c \
     spoold/control_audit.c \
     spoold/control_audit_chain.c \
@@ -308,6 +312,7 @@ SRCS_spoolctl = \
     spoolctl/show_check.c \
     spoolctl/show_audit.c \
     spoolctl/show_trace.c \
+    spoolctl/show_prefer.c \
     spoolctl/show_why.c \
     spoolctl/confirm.c \
     spoolctl/show_steer.c \
@@ -368,6 +373,7 @@ UNIT_TESTS = \
     store_keys \
     store_learn \
     store_steer \
+    store_prefer \
     store_mailbox \
     password \
     auth_guess \
@@ -541,13 +547,14 @@ $(BUILD)/unit/test_control_audit: LDFLAGS += -Wl,--wrap=db_read_message
 # What applying records takes.
 OBJS_apply = $(addprefix $(BUILD)/obj/spoold/, store_apply.o store_submit.o \
     store_outcome.o \
-    store_delivery.o store_refs.o store_steer.o store_undo.o store_keys.o \
+    store_delivery.o store_refs.o store_steer.o store_undo.o store_prefer.o store_keys.o \
     store_checkpoint.o store_learn.o store_mend.o store_mailbox.o store_mark.o \
     store_own.o store_user.o)
 $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_keys \
     $(BUILD)/unit/test_store_learn \
     $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer \
+    $(BUILD)/unit/test_store_prefer \
     $(BUILD)/unit/test_store_mend $(BUILD)/unit/test_store_mend_reader \
     $(BUILD)/unit/test_store_mailbox $(BUILD)/unit/test_store_user \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \

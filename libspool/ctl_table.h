@@ -96,6 +96,19 @@ X(ERASE, CONTROL(erase), "erase", "[--dry-run] [--reason TEXT] QUERY|ID ...", 1,
   "key of each message goes, and the bytes are written over. The ledger keeps\n"
   "the digest. A backup made before still has it until \"spoolctl key rotate\"\n"
   "and the old secret are gone. Try --dry-run first.\n")
+X(PREFER_LIST, CONTROL(prefer_list), "prefer list", "", 0, 0, CTL_MANY,
+  "the rules of what goes first",
+  "")
+X(PREFER_REMOVE, CONTROL(prefer_remove), "prefer remove", "RULE", 1, 1, CTL_ONE,
+  "let what a rule put first go in its turn again",
+  "RULE is its number in \"spoolctl prefer list\".\n")
+X(PREFER, CONTROL(prefer), "prefer", "[--dry-run] [--for TIME] [--reason TEXT] QUERY", 1, CTL_ARGUMENTS_MAX, CTL_ONE,
+  "let messages go before the rest of the backlog",
+  "Those that match QUERY (\"spoolctl help list\") and are held, and new mail that\n"
+  "matches as it comes in: the rule stands until \"spoolctl prefer remove\", or\n"
+  "for TIME (30m, 2h, 1d). Of several rules the one that was made first goes\n"
+  "first. Mail that comes in while its target is up keeps its share. --dry-run\n"
+  "only counts what is held.\n")
 X(TARGET_LIST, CONTROL(target_list), "target list", "", 0, 0, CTL_MANY,
   "the targets: state, since when, next probe, why",
   "")

@@ -158,6 +158,16 @@ enum db_result db_get_raw(struct db_txn *txn, struct view table,
 enum db_result db_del_raw(struct db_txn *txn, struct view table,
                           struct view key);
 
+/* prefer: the operator's rules, by number; next: the first one that is not
+ * below it. */
+enum db_result db_put_prefer(struct db_txn *txn,
+                             const struct prefer_rule *rule);
+enum db_result db_get_prefer(struct db_txn *txn, uint64_t number,
+                             struct prefer_rule *rule);
+enum db_result db_del_prefer(struct db_txn *txn, uint64_t number);
+enum db_result db_next_prefer(struct db_txn *txn, uint64_t number,
+                              struct prefer_rule *rule);
+
 /* undo: a command of the operator (id and n 0), and what deliveries were
  * before it. next: the first row not before number, id, n, which are set to
  * its own. */
@@ -190,6 +200,7 @@ struct db_totals {
     uint64_t on_hold;     /* deliveries the operator holds */
     uint64_t unknown;     /* deliveries the target may have already */
     uint64_t notice_ms;   /* when the last DSN may go, or went */
+    uint64_t rules;       /* the last number a rule of prefer got */
     /* Mailboxes (mailbox.h). */
     uint64_t mailboxes;     /* 1: their rows are kept, once and for all */
     uint64_t filled_id;     /* deliveries up to here are in one; */

@@ -367,18 +367,19 @@ static const struct {
     enum db_table table;
     db_check_look_fn *look;
 } walks[] = {
-    {DB_message, db_check_message}, {DB_delivery, look_for_owner},
-    {DB_body, look_for_owner},      {DB_sieve, look_at_block},
-    {DB_ready, look_at_ready},      {DB_later, look_at_later},
-    {DB_target, look_at_row},       {DB_setting, look_at_row},
-    {DB_key, look_at_row},          {DB_dictionary, look_at_row},
-    {DB_domain, look_at_row},       {DB_checkpoint, look_at_row},
-    {DB_aside, look_at_row},        {DB_undo, look_at_row},
-    {DB_ledger, look_at_ledger},    {DB_own, db_check_own},
-    {DB_mailbox, db_check_reader},  {DB_address, db_check_reader},
-    {DB_mark, db_check_reader},     {DB_structure, db_check_reader},
-    {DB_login, db_check_reader},    {DB_user, db_check_reader},
-    {DB_message, look_at_content},  {DB_own, look_at_content},
+    {DB_message, db_check_message},  {DB_delivery, look_for_owner},
+    {DB_body, look_for_owner},       {DB_sieve, look_at_block},
+    {DB_ready, look_at_ready},       {DB_later, look_at_later},
+    {DB_target, look_at_row},        {DB_setting, look_at_row},
+    {DB_key, look_at_row},           {DB_dictionary, look_at_row},
+    {DB_domain, look_at_row},        {DB_checkpoint, look_at_row},
+    {DB_aside, look_at_row},         {DB_undo, look_at_row},
+    {DB_prefer, look_at_row},        {DB_ledger, look_at_ledger},
+    {DB_own, db_check_own},          {DB_mailbox, db_check_reader},
+    {DB_address, db_check_reader},   {DB_mark, db_check_reader},
+    {DB_structure, db_check_reader}, {DB_login, db_check_reader},
+    {DB_user, db_check_reader},      {DB_message, look_at_content},
+    {DB_own, look_at_content},
 };
 #define WALKS         (sizeof(walks) / sizeof(walks[0]))
 #define WALKS_CONTENT 2 /* the last */

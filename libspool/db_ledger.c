@@ -18,6 +18,7 @@ static const struct record_field db_totals_fields[] = {
     RECORD_NUM_FIELD(6, db_totals, on_hold),
     RECORD_NUM_FIELD(7, db_totals, unknown),
     RECORD_NUM_FIELD(8, db_totals, notice_ms),
+    RECORD_NUM_FIELD(9, db_totals, rules),
     RECORD_NUM_FIELD(20, db_totals, mailboxes),
     RECORD_NUM_FIELD(21, db_totals, filled_id),
     RECORD_NUM_FIELD(22, db_totals, filled_n),

@@ -34,7 +34,8 @@
     X(structure, CHECKED, "id")                                                \
     X(login, CHECKED, "name")                                                  \
     X(user, CHECKED, "number")                                                 \
-    X(undo, CHECKED, "number, id, n")
+    X(undo, CHECKED, "number, id, n")                                          \
+    X(prefer, CHECKED, "number")
 
 enum db_table {
 #define X(name, form, key) DB_##name,

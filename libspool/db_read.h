@@ -116,6 +116,10 @@ int db_read_aside_after(struct db *db, uint64_t after, uint64_t *number,
                         struct aside_row *out, struct buf *memory,
                         struct why *why);
 
+/* The first rule of prefer with a number above after. */
+int db_read_prefer_after(struct db *db, uint64_t after, struct prefer_rule *out,
+                         struct buf *memory, struct why *why);
+
 /* The row of undo behind number, id, n, which are set to its own. */
 int db_read_undo_after(struct db *db, uint64_t *number, uint64_t *id,
                        uint64_t *n, struct undo_row *out, struct buf *memory,

@@ -161,6 +161,14 @@ db_read_share_after(struct db *db, struct view after, struct buf *domain,
 }
 
 int
+db_read_prefer_after(struct db *db, uint64_t after, struct prefer_rule *out,
+                     struct buf *memory, struct why *why)
+{
+    return read_after(db, DB_prefer, after, NULL, &prefer_rule_record, out,
+                      memory, why);
+}
+
+int
 db_read_undo_after(struct db *db, uint64_t *number, uint64_t *id, uint64_t *n,
                    struct undo_row *out, struct buf *memory, struct why *why)
 {

@@ -144,6 +144,7 @@ static const struct record_type *const types[DB_TABLE_COUNT] = {
     [DB_login] = &address_row_record,
     [DB_user] = &account_record,
     [DB_undo] = &undo_row_record,
+    [DB_prefer] = &prefer_rule_record,
 };
 
 union any_row {
@@ -160,6 +161,7 @@ union any_row {
     struct structure_row structure;
     struct account account;
     struct undo_row undo;
+    struct prefer_rule prefer;
     struct db_totals totals;
 };
 
@@ -192,6 +194,8 @@ names_itself(enum db_table table, struct view key, const union any_row *row)
         return key.len == 8 && bytes_get64(key.data) == row->checkpoint.seq;
     case DB_aside:
         return key.len == 8;
+    case DB_prefer:
+        return key.len == 8 && bytes_get64(key.data) == row->prefer.number;
     case DB_undo: /* a command, or a delivery in a state there is */
         return key.len == 20 &&
                (bytes_get64(key.data + 8) == 0

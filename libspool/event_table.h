@@ -57,6 +57,8 @@ X(52, TARGET_PAUSED,    "target-paused",    "the operator or the guard paused a 
 X(53, PAUSE_ENDED,      "pause-ended",      "a target's pause is over: its time, or the operator resumed it")
 X(54, GUARD,            "guard",            "a target that has just returned refuses for good what it should not: it is paused, nothing is returned")
 X(55, EXPIRING,         "expiring",         "hold-for is nearly over on a reachable target; the delivery expires unless it is taken")
+X(56, PREFER,           "prefer",           "the operator made a rule of what goes first")
+X(57, PREFER_ENDED,     "prefer-ended",     "such a rule ended: its time, or the operator removed it")
 X(60, READER_HANGS,     "reader-hangs",     "a process has been reading the store at one point for a minute: the file grows meanwhile")
 X(61, CLOCK_BACK,       "clock-back",       "the system's clock was set back; what waits goes by the time it would be without that")
 X(70, IMAP_SESSION,     "imap-session",     "an IMAP connection ended: who it was, how many messages were read")

@@ -217,6 +217,16 @@ static const struct record_field aside_row_fields[] = {
 };
 RECORD_TYPE(aside_row);
 
+static const struct record_field prefer_rule_fields[] = {
+    RECORD_NEEDED_NUM(1, prefer_rule, number),
+    RECORD_NUM_FIELD(2, prefer_rule, made_ms),
+    RECORD_NUM_FIELD(3, prefer_rule, until_ms),
+    RECORD_VIEW_FIELD(4, prefer_rule, query),
+    RECORD_VIEW_FIELD(5, prefer_rule, by),
+    RECORD_VIEW_FIELD(6, prefer_rule, reason),
+};
+RECORD_TYPE(prefer_rule);
+
 static const struct record_field undo_row_fields[] = {
     RECORD_NUM_FIELD(1, undo_row, began_ms),
     RECORD_NUM_FIELD(2, undo_row, what),

@@ -287,6 +287,18 @@ extern const struct record_type undo_row_record;
 /* How long a command can be undone. */
 #define UNDO_MS UINT64_C(3600000)
 
+/* Key: number. What of the backlog goes first: a rule of the operator's. */
+struct prefer_rule {
+    uint64_t number; /* the lowest goes first; never used again */
+    uint64_t made_ms;
+    uint64_t until_ms; /* 0: until it is removed */
+    struct view query; /* in its plain form (query.h) */
+    struct view by;    /* the operator */
+    struct view reason;
+};
+extern const struct record_type prefer_rule_record;
+#define PREFER_MAX 16 /* at a time */
+
 /* Key: seq. One change of state, in the transaction that makes it. */
 struct ledger_entry {
     uint64_t when_ms;

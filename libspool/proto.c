@@ -240,8 +240,19 @@ static const struct record_field proto_steer_fields[] = {
     RECORD_NUM_FIELD(8, proto_steer, began_ms),
     RECORD_NUM_FIELD(9, proto_steer, undoes),
     RECORD_NUM_FIELD(10, proto_steer, dry_run),
+    RECORD_NUM_FIELD(11, proto_steer, rule),
 };
 RECORD_TYPE(proto_steer);
+
+static const struct record_field proto_prefer_fields[] = {
+    RECORD_NUM_FIELD(1, proto_prefer, number),
+    RECORD_NEEDED_NUM(2, proto_prefer, when_ms),
+    RECORD_NUM_FIELD(3, proto_prefer, until_ms),
+    RECORD_VIEW_FIELD(4, proto_prefer, query),
+    RECORD_VIEW_FIELD(5, proto_prefer, by),
+    RECORD_VIEW_FIELD(6, proto_prefer, reason),
+};
+RECORD_TYPE(proto_prefer);
 
 static const struct record_field proto_mend_item_fields[] = {
     RECORD_NEEDED_NUM(1, proto_mend_item, what),
@@ -340,6 +351,7 @@ steer_name(uint64_t what)
         [STEER_DISCARD] = "discard", [STEER_AGAIN] = "replay again",
         [STEER_ERASE] = "erase",     [STEER_REDIRECT] = "redirect",
         [STEER_UNDO] = "undo",       [STEER_RETURN] = "return",
+        [STEER_PREFER] = "prefer",
     };
 
     if (what >= sizeof(names) / sizeof(names[0]) || names[what] == NULL)
@@ -357,6 +369,7 @@ steer_applies(uint64_t what, uint64_t state)
         return state == DELIVERY_HELD;
     case STEER_DISCARD:
     case STEER_REDIRECT:
+    case STEER_PREFER:
     case STEER_RETURN:
         return delivery_is_open(state);
     case STEER_AGAIN:

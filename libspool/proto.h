@@ -214,6 +214,7 @@ enum steer_what {
     STEER_REDIRECT = 6, /* to another target, or (none named) to its own */
     STEER_UNDO = 7,     /* what a command made of them */
     STEER_RETURN = 8,   /* to the sender, with a notice: replay_return.c */
+    STEER_PREFER = 9,   /* they go first, by a rule; items are messages */
 };
 /* To which states of a delivery it can be applied; erase: all. */
 bool steer_applies(uint64_t what, uint64_t state);
@@ -233,6 +234,16 @@ struct proto_steer {
     uint64_t began_ms; /* of the command, the same in all its portions */
     uint64_t undoes;   /* UNDO: the number of that command */
     uint64_t dry_run;  /* RETURN, 1: only count */
+    uint64_t rule;     /* PREFER: its number */
+};
+/* PREFER: a rule of what goes first. */
+struct proto_prefer {
+    uint64_t number; /* of the one to be removed; 0: a new one is made */
+    uint64_t when_ms;
+    uint64_t until_ms; /* 0: until it is removed */
+    struct view query;
+    struct view by;
+    struct view reason;
 };
 /* Each is done where it is still needed when it is applied. */
 enum mend_what {
@@ -305,7 +316,7 @@ extern const struct record_type proto_none_record, proto_blob_record,
     proto_queued_record, proto_result_record, proto_outcome_record,
     proto_recorded_record, proto_id_record, proto_ids_record,
     proto_target_now_record, proto_targets_record, proto_limit_record,
-    proto_pause_record, proto_fetch_record, proto_fetched_record,
+    proto_pause_record, proto_prefer_record, proto_fetch_record, proto_fetched_record,
     proto_pair_record, proto_pairs_record, proto_done_record,
     proto_signature_record, proto_data_keys_record, proto_steer_record,
     proto_steer_item_record, proto_mend_item_record, proto_mend_record;

@@ -157,6 +157,9 @@ const char *control_option_text(const struct control_client *client,
 /* Who asks, by what the kernel says: "root", a user's name, "uid 1234". */
 const char *control_operator(const struct control_client *client);
 
+/* Marks what the query means as what goes first, by this rule; 0: counts. */
+void control_steer_prefer(struct control_client *client, uint64_t rule);
+
 /* Output. The row is given away. */
 void control_row(struct control_client *client, json_t *row);
 void control_raw(struct control_client *client, struct view bytes);

@@ -41,6 +41,7 @@ static const struct steer_kind {
                         "nothing to redirect"},
     [STEER_UNDO] = {EVENT_UNDONE, "undone", true, "nothing to undo"},
     [STEER_RETURN] = {EVENT_RETURNED, "returned", false, "nothing to return"},
+    [STEER_PREFER] = {EVENT_PREFER, "preferred", false, "nothing to prefer"},
 };
 
 /* Of a message in this portion that is to be erased. */
@@ -73,6 +74,7 @@ struct steer {
     bool scrubbed; /* or nothing is to be written over */
 
     struct view target;       /* redirect: where to; empty: home */
+    uint64_t rule;            /* prefer */
     uint64_t began_ms;        /* of the command, */
     uint64_t number;          /* and its number; 0: it cannot be undone */
     struct control_undo undo; /* undo: the walk */
@@ -171,6 +173,19 @@ add_erasure(struct steer *steer)
     add_item(steer, 0);
 }
 
+/* One for all its deliveries, where any of them is meant. */
+static void
+add_preferred(struct steer *steer)
+{
+    const struct db_message *message = &steer->message;
+
+    for (size_t i = 0; i < message->n_deliveries; i++)
+        if (is_meant(steer, &message->deliveries[i].delivery)) {
+            add_item(steer, 0);
+            return;
+        }
+}
+
 /* What still fits of the message that was found; frees it at its end. */
 static void
 add_message(struct steer *steer)
@@ -179,6 +194,9 @@ add_message(struct steer *steer)
 
     if (steer->what == STEER_ERASE) {
         add_erasure(steer);
+        steer->next_delivery = message->n_deliveries;
+    } else if (steer->what == STEER_PREFER) {
+        add_preferred(steer);
         steer->next_delivery = message->n_deliveries;
     }
     for (; steer->next_delivery < message->n_deliveries &&
@@ -293,6 +311,8 @@ log_event(const struct control_client *client, const struct steer *steer)
 
     event_begin(&event, kinds[steer->what].event);
     event_text(&event, "by", control_operator(client));
+    if (steer->what == STEER_PREFER)
+        event_num(&event, "rule", steer->rule);
     event_num(&event, "messages", steer->messages);
     event_num(&event, "done", steer->done);
     event_text(&event, "reason", steer->reason);
@@ -317,6 +337,9 @@ show_done(struct control_client *client, uint64_t done)
     if (steer->what == STEER_RETURN)
         json_object_set_new(json, "left",
                             json_integer((json_int_t)steer->left));
+    if (steer->what == STEER_PREFER)
+        json_object_set_new(json, "rule",
+                            json_integer((json_int_t)steer->rule));
     if (steer->what == STEER_UNDO)
         json_object_update_new(
             json, json_pack("{s:I, s:s, s:o, s:o, s:I}", "number",
@@ -338,7 +361,7 @@ steer_end(struct control_client *client)
 
     if (steer->told && !steer->dry_run)
         log_event(client, steer);
-    if (steer->messages > 0 && steer->what != STEER_ERASE)
+    if (steer->rule != 0 || (steer->messages > 0 && steer->what != STEER_ERASE))
         show_done(client, done);
     control_note(client, kind->name, done);
     control_note(client, "messages", steer->messages);
@@ -360,7 +383,7 @@ steer_end(struct control_client *client)
     else if (steer->walk.damaged > 0)
         control_fail(client, "%zu messages could not be read, first %s",
                      steer->walk.damaged, steer->walk.first_damage.text);
-    else if (steer->messages == 0)
+    else if (steer->messages == 0 && steer->rule == 0)
         control_fail(client, "nothing matches: %s", kind->none);
     else
         control_done(client);
@@ -470,6 +493,7 @@ tell_store(struct control_client *client)
         .began_ms = steer->began_ms,
         .undoes = steer->what == STEER_UNDO ? steer->undo.number : 0,
         .dry_run = steer->dry_run,
+        .rule = steer->rule,
     };
     bool by_replay = steer->what == STEER_RETURN;
 
@@ -540,7 +564,8 @@ begin_redirect(struct control_client *client, struct steer *steer,
 static bool
 can_be_undone(enum steer_what what)
 {
-    return what != STEER_ERASE && what != STEER_UNDO && what != STEER_RETURN;
+    return what != STEER_ERASE && what != STEER_UNDO && what != STEER_RETURN &&
+           what != STEER_PREFER;
 }
 
 static int
@@ -635,6 +660,22 @@ void
 control_return(struct control_client *client)
 {
     steer_begin(client, STEER_RETURN);
+}
+
+/* There is a rule now, whatever becomes of the rest. */
+void
+control_steer_prefer(struct control_client *client, uint64_t rule)
+{
+    struct steer *steer = mem_alloc(sizeof(*steer));
+    struct why why;
+
+    steer_init(client, steer, STEER_PREFER);
+    steer->rule = rule;
+    steer->told = rule != 0;
+    if (control_walk_begin(&steer->walk, client, &why) != 0)
+        control_refuse(client, "%s", why.text);
+    else
+        steer_step(client);
 }
 
 void

@@ -98,6 +98,7 @@ replay_on_space(struct peer_message *message)
     if (!again)
         open_store();
     replay.store_ready = true;
+    replay_queue_rules(); /* before anything of the backlog is picked */
     replay_job_store_up();
     replay_target_store_up(again);
     replay_delay_store_up();
@@ -138,6 +139,14 @@ replay_on_queued(struct peer_message *message)
         replay_queue_add(target, items[i].id);
         replay_target_run(target);
     }
+}
+
+static void
+replay_on_rules(struct peer_message *message)
+{
+    (void)message;
+    if (replay.db != NULL)
+        replay_queue_rules();
 }
 
 /* --- control ------------------------------------------------------------- */
@@ -320,6 +329,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_LIMIT, replay_limit_on_limit},
     {PROTO_RETURN, replay_return_on_return},
     {PROTO_PAUSE, replay_pause_on_pause},
+    {PROTO_RULES, replay_on_rules},
     {PROTO_FETCH, replay_on_fetch},
     {PROTO_REOPEN, replay_on_reopen},
     {PROTO_PAIRS, replay_key_on_pairs},

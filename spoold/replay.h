@@ -53,6 +53,13 @@ void replay_check_drained(void);
 #define REPLAY_LIVE_MAX  1024 /* announced messages remembered for a target */
 #define REPLAY_BATCH_MAX 64   /* messages found by cursor in one go */
 
+/* The domain that had the last turn. */
+struct replay_turn {
+    bool began;
+    size_t len;
+    char domain[MESSAGE_FLOW_KEY_MAX + 1];
+};
+
 /* What waits (replay_queue.c). */
 struct replay_queue {
     uint64_t *live; /* a ring; grows up to REPLAY_LIVE_MAX */
@@ -63,9 +70,8 @@ struct replay_queue {
     size_t batch_first;
     size_t batch_n;
     unsigned turns;  /* of live and backlog */
-    bool turn_began; /* turn is the domain that had the last turn */
-    char turn[MESSAGE_FLOW_KEY_MAX + 1];
-    size_t turn_len;
+    struct replay_turn *preferred; /* turns among those; NULL: none yet */
+    struct replay_turn turn;       /* among all */
     size_t looked;    /* rows, since others had their turn */
     bool maybe_more;  /* the table may hold messages that are not in here */
     bool round_began; /* a job began since everything was looked at */
@@ -212,10 +218,10 @@ void replay_limit_on_limit(struct peer_message *message);
 
 /* --- replay_queue.c: which message next ---------------------------------- */
 
-#define REPLAY_PREFER_MAX 16 /* rules in force at a time */
-
 struct replay_queue *replay_queue_new(void);
 void replay_queue_free(struct replay_queue **queue);
+/* The rules of what goes first may be others: reads them. */
+void replay_queue_rules(void);
 /* The store announced it. */
 void replay_queue_add(struct replay_target *target, uint64_t id);
 /* It was under way and is ready still: it goes next. */

@@ -20,6 +20,7 @@
 
 #include <stdlib.h>
 
+#include "clock.h"
 #include "log.h"
 #include "loop.h"
 #include "mem.h"
@@ -50,7 +51,7 @@ struct rule {
 
 static struct {
     struct place places[PLACES];
-    struct rule rules[REPLAY_PREFER_MAX];
+    struct rule rules[PREFER_MAX];
     size_t n_rules;
 } queues;
 
@@ -66,8 +67,10 @@ replay_queue_new(void)
 void
 replay_queue_free(struct replay_queue **q)
 {
-    if (*q != NULL)
+    if (*q != NULL) {
         free((*q)->live);
+        free((*q)->preferred);
+    }
     free(*q);
     *q = NULL;
 }
@@ -333,35 +336,36 @@ turn_domain(struct replay_target *target, const struct db_ready *first,
 }
 
 static void
-keep_turn(struct replay_queue *q, struct view domain)
+keep_turn(struct replay_turn *turn, struct view domain)
 {
-    memcpy(q->turn, domain.data, domain.len);
-    q->turn_len = domain.len;
-    q->turn_began = true;
+    memcpy(turn->domain, domain.data, domain.len);
+    turn->len = domain.len;
+    turn->began = true;
 }
 
 /* One turn among the domains whose flows begin with prefix. 1: *id is a
  * message; 0: the domain had nothing new; -1: that was the last domain. */
 static int
-take_turn(struct replay_target *target, struct view prefix, uint64_t *id)
+take_turn(struct replay_target *target, struct replay_turn *turn,
+          struct view prefix, uint64_t *id)
 {
-    struct replay_queue *q = target->queue;
     struct db_ready found;
     char domain[MESSAGE_FLOW_KEY_MAX + 1];
     struct view begun = {domain, 0};
     int got;
 
-    if (q->turn_began)
-        got = look_behind(target, (struct view){q->turn, q->turn_len}, &found);
+    if (turn->began)
+        got =
+            look_behind(target, (struct view){turn->domain, turn->len}, &found);
     else
         got = look_from(target, prefix, "", 0, &found);
     if (got != 1 || !begins_with(flow_of(&found), prefix)) {
-        q->turn_began = false;
+        turn->began = false;
         return -1;
     }
     begun.len = domain_of(flow_of(&found)).len;
     memcpy(domain, found.flow, begun.len);
-    keep_turn(q, begun);
+    keep_turn(turn, begun);
     return turn_domain(target, &found, id) ? 1 : 0;
 }
 
@@ -370,13 +374,14 @@ take_turn(struct replay_target *target, struct view prefix, uint64_t *id)
 /* Turns until the batch is full, or everything was looked at for now. True: a
  * whole pass through the domains of the region found nothing new. */
 static bool
-fill_region(struct replay_target *target, struct view prefix)
+fill_region(struct replay_target *target, struct replay_turn *turn,
+            struct view prefix)
 {
     struct replay_queue *q = target->queue;
-    bool whole = !q->turn_began, any = false;
+    bool whole = !turn->began, any = false;
 
     while (q->batch_n < REPLAY_BATCH_MAX && q->looked < LOOK_MAX) {
-        int got = take_turn(target, prefix, &q->batch[q->batch_n]);
+        int got = take_turn(target, turn, prefix, &q->batch[q->batch_n]);
 
         q->batch_n += got == 1;
         any |= got == 1;
@@ -390,27 +395,52 @@ fill_region(struct replay_target *target, struct view prefix)
     return false;
 }
 
-/* What rules prefer; the turns of the rest stay as they are. */
+/* A rule that is over at a time of the system's clock. */
+static void
+add_rule(const struct prefer_rule *row)
+{
+    int64_t left_ms = (int64_t)row->until_ms - clock_wall_ms();
+
+    queues.rules[queues.n_rules++] = (struct rule){
+        .number = row->number,
+        .until_ms = row->until_ms == 0 ? INT64_MAX : loop_now_ms() + left_ms,
+    };
+}
+
+void
+replay_queue_rules(void)
+{
+    struct buf memory = {0};
+    struct prefer_rule row = {0};
+    struct why why;
+    int found = 0;
+
+    queues.n_rules = 0;
+    while (queues.n_rules < PREFER_MAX &&
+           (found = db_read_prefer_after(replay_db(), row.number, &row, &memory,
+                                         &why)) == 1)
+        add_rule(&row);
+    if (found < 0)
+        log_warn("what goes first: %s", why.text);
+    buf_free(&memory);
+}
+
+/* What rules prefer, with turns of its own. */
 static void
 fill_preferred(struct replay_target *target)
 {
     struct replay_queue *q = target->queue;
-    char text[MESSAGE_PREFER_LEN + 1], turn[sizeof(q->turn)];
-    size_t turn_len = q->turn_len;
-    bool turn_began = q->turn_began;
+    char text[MESSAGE_PREFER_LEN + 1];
     int64_t now_ms = loop_now_ms();
 
-    memcpy(turn, q->turn, turn_len);
+    if (queues.n_rules > 0 && q->preferred == NULL)
+        q->preferred = mem_alloc(sizeof(*q->preferred));
     for (size_t i = 0; i < queues.n_rules && q->batch_n == 0; i++) {
         if (queues.rules[i].until_ms <= now_ms)
             continue;
         message_prefer_key(queues.rules[i].number, text);
-        q->turn_began = false;
-        fill_region(target, view_of(text));
+        fill_region(target, q->preferred, view_of(text));
     }
-    memcpy(q->turn, turn, turn_len);
-    q->turn_len = turn_len;
-    q->turn_began = turn_began;
 }
 
 /* Everything was looked at. Once more, unless nothing was begun meanwhile:
@@ -437,7 +467,7 @@ fill(struct replay_target *target)
     fill_preferred(target);
     if (q->batch_n > 0)
         return;
-    if (fill_region(target, (struct view){"", 0})) {
+    if (fill_region(target, &q->turn, (struct view){"", 0})) {
         q->round_ended = q->batch_n > 0; /* judged when these were tried */
         if (!q->round_ended)
             end_round(q);
@@ -492,7 +522,7 @@ replay_queue_began(struct replay_target *target)
 void
 replay_queue_again(struct replay_target *target)
 {
-    target->queue->turn_began = false;
+    target->queue->turn.began = false;
     memset(queues.places, 0, sizeof(queues.places));
     replay_queue_look(target);
 }

@@ -418,6 +418,7 @@ store_start(const struct conf *conf)
     store_due_start(store.db);
     store_readers_start(store.db);
     store_undo_start();
+    store_prefer_start();
     role_ready();
 }
 
@@ -479,6 +480,7 @@ static const struct peer_handler handlers[] = {
     {PROTO_SCRUB, store_on_scrub},
     {PROTO_CHECK_POINT, store_on_check_point},
     {PROTO_STEER, store_on_steer},
+    {PROTO_PREFER, store_on_prefer},
     {PROTO_PAIRS, store_on_pairs},
     {PROTO_REKEY, store_on_rekey},
     {PROTO_LEARN, store_on_learn},

@@ -30,6 +30,7 @@ enum store_kind {
     STORE_TRIM = 12,      /* store_trim: old entries go; the same file */
     STORE_MEND = 13,      /* proto_mend; store_mend.c */
     STORE_UNDO_TRIM = 14, /* store_undo_trim; store_undo.c */
+    STORE_PREFER = 15,    /* proto_prefer; store_prefer.c */
     /* Mailboxes and accounts: store_mailbox.c. */
     STORE_MAILBOXES = 30, /* store_mailboxes */
     STORE_FILL = 31,      /* store_fill */
@@ -39,7 +40,7 @@ enum store_kind {
     STORE_STRUCTURE = 35, /* proto_structure */
     STORE_SIGN_IN = 36,   /* proto_sign_in */
     STORE_USER = 37,      /* proto_user */
-    STORE_KIND_MAX = STORE_UNDO_TRIM,
+    STORE_KIND_MAX = STORE_PREFER,
 };
 
 struct store_record {
@@ -256,6 +257,22 @@ enum apply_result store_undo_trim(struct store_apply *apply,
                                   const struct store_undo_trim *trim);
 /* Looks now and then for what is over. */
 void store_undo_start(void);
+
+/* store_prefer.c: what goes first. */
+enum apply_result store_apply_prefer(struct store_apply *apply,
+                                     const struct proto_prefer *prefer);
+/* Sets prefer of a message that comes in. */
+enum apply_result store_prefer_new(struct store_apply *apply,
+                                   const struct proto_submit *submit,
+                                   struct message *message);
+/* A message that is held goes first by this rule; open is of the message. */
+enum apply_result store_prefer_mark(struct store_apply *apply, uint64_t rule,
+                                    struct store_open *open,
+                                    struct message *message);
+
+/* store_prefer_due.c */
+void store_prefer_start(void);
+void store_on_prefer(struct peer_message *message);
 
 /* store_outcome.c */
 enum apply_result store_apply_outcome(struct store_apply *apply,

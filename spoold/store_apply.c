@@ -247,6 +247,7 @@ static const struct record_type *const payloads[] = {
     [STORE_TRIM] = &store_trim_record,
     [STORE_MEND] = &proto_mend_record,
     [STORE_UNDO_TRIM] = &store_undo_trim_record,
+    [STORE_PREFER] = &proto_prefer_record,
 };
 
 enum apply_result
@@ -265,6 +266,7 @@ store_apply_record(struct store_apply *apply, const struct store_record *record)
         struct store_trim trim;
         struct proto_mend mend;
         struct store_undo_trim undo_trim;
+        struct proto_prefer prefer;
     } payload;
     const struct record_type *type;
     enum apply_result result = APPLY_REFUSED;
@@ -321,6 +323,9 @@ store_apply_record(struct store_apply *apply, const struct store_record *record)
         break;
     case STORE_UNDO_TRIM:
         result = store_undo_trim(apply, &payload.undo_trim);
+        break;
+    case STORE_PREFER:
+        result = store_apply_prefer(apply, &payload.prefer);
         break;
     }
     record_clear(type, &payload);

@@ -241,6 +241,8 @@ steer_message(const struct steering *steering,
         return result == APPLY_REFUSED ? APPLY_OK : result;
     if (steering->steer->what == STEER_ERASE)
         return erase(steering, items[0].id, &message);
+    if (steering->steer->what == STEER_PREFER)
+        return store_prefer_mark(apply, steering->steer->rule, &open, &message);
     for (size_t i = 0; i < n && result == APPLY_OK; i++)
         result = items[i].n > 0 ? steer_one(steering, &open, items[i].n - 1)
                                 : steer_all(steering, &open);
@@ -260,8 +262,8 @@ store_apply_steer(struct store_apply *apply, const struct store_record *record,
     enum apply_result result;
     size_t n;
 
-    if (steer->what < STEER_HOLD || steer->what > STEER_UNDO ||
-        steer->target.len > DB_TARGET_MAX) {
+    if (steer->what < STEER_HOLD || steer->what > STEER_PREFER ||
+        steer->what == STEER_RETURN || steer->target.len > DB_TARGET_MAX) {
         why_text(&apply->why, "the operator wants what there is not");
         return APPLY_REFUSED;
     }

@@ -263,6 +263,8 @@ submit_rows(struct store_apply *apply, const struct proto_submit *submit,
         result =
             store_refs_take(apply, message->stored, submit->deliveries.items,
                             submit->deliveries.count);
+    if (result == APPLY_OK)
+        result = store_prefer_new(apply, submit, message);
     sieve_of_message(&sieve, message, submit->deliveries.items,
                      submit->deliveries.count);
     if (result == APPLY_OK)

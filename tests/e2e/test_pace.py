@@ -117,5 +117,99 @@ class TurnsTest(SpooldTest):
         daemon.wait_empty()
 
 
+class PreferTest(SpooldTest):
+    def order(self, daemon):
+        return [t.sender for t in daemon.sink.delivered]
+
+    def away(self):
+        """A target that is not there, with one connection."""
+        return self.daemon(targets={"office": {"connections": 1}})
+
+    def test_preferred_goes_first(self):
+        """What is held and what comes in, but not what does not match."""
+        daemon = self.away()
+        for n in range(40):
+            daemon.send("bulk@b%d.test" % n)
+        chosen = [daemon.send("vip@z%d.test" % n) for n in range(3)]
+        reply = daemon.json("prefer", "--reason", "the board", "from:vip@*")
+        self.assertEqual((reply["preferred"], reply["rule"]), (3, 1))
+        daemon.send("vip@zz.test")
+        rules = daemon.json("prefer", "list")
+        self.assertEqual([(r["rule"], r["query"], r["reason"], r["until"])
+                          for r in rules],
+                         [(1, "from:vip@*", "the board", None)])
+        self.assertEqual(daemon.ctl("check").code, 0)
+        daemon.restart()
+        daemon.wait_target("down")
+        daemon.sink.start()
+        daemon.wait_empty()
+        order = self.order(daemon)
+        self.assertEqual(len(order), 44)
+        # The canary may have been picked before.
+        self.assertLess(max(n for n, sender in enumerate(order)
+                            if sender.startswith("vip")), 6, order)
+        self.assertEqual(len(chosen), 3)
+        self.assertRegex(daemon.log(), r" prefer by=\S+ rule=1 messages=3 "
+                         r"done=3")
+
+    def test_first_rule_first(self):
+        daemon = self.away()
+        for sender in ("c@c.test", "b@b.test", "a@a.test"):
+            for _ in range(4):
+                daemon.send(sender)
+        self.assertEqual(daemon.json("prefer", "from:a@*")["rule"], 1)
+        self.assertEqual(daemon.json("prefer", "from:b@* to:*")["rule"], 2)
+        # A message has one rule: the first.
+        reply = daemon.json("prefer", "to:*")
+        self.assertEqual((reply["preferred"], reply["messages"]), (4, 12))
+        daemon.wait_target("down")
+        daemon.sink.start()
+        daemon.wait_empty()
+        order = "".join(sender[0] for sender in self.order(daemon))
+        self.assertLess(order.rindex("a"), order.rindex("b"), order)
+        self.assertLess(order.rindex("b"), order.rindex("c"), order)
+        self.assertLess(order.rindex("a"), 7, order)
+
+    def test_removed(self):
+        """Taken back: turns again; the number is not used again."""
+        daemon = self.away()
+        for n in range(10):
+            daemon.send("bulk@b%d.test" % n)
+        for _ in range(10):
+            daemon.send("vip@vip.test")
+        self.assertEqual(daemon.json("prefer", "from:vip@*")["rule"], 1)
+        self.assertEqual(daemon.ctl("prefer", "remove", "1").code, 0)
+        self.assertEqual(daemon.ctl("prefer", "remove", "1").code, 1)
+        self.assertEqual(daemon.json("prefer", "list"), [])
+        self.assertEqual(daemon.ctl("check").code, 0)
+        daemon.wait_target("down")
+        daemon.sink.start()
+        daemon.wait_empty()
+        order = self.order(daemon)
+        self.assertLess(order.index("bulk@b0.test"), 6, order)
+        self.assertEqual(daemon.json("prefer", "from:vip@*")["rule"], 2)
+        self.assertIn("prefer-ended rule=1 by=", daemon.log())
+
+    def test_for_a_time(self):
+        daemon = self.away()
+        reply = daemon.json("prefer", "--for", "1s", "from:vip@*")
+        self.assertEqual(reply["preferred"], 0)
+        wait_for(lambda: 'prefer-ended rule=1 by="its time is over"'
+                 in daemon.log())
+        self.assertEqual(daemon.json("prefer", "list"), [])
+
+    def test_what_is_no_rule(self):
+        daemon = self.away()
+        daemon.send("vip@vip.test")
+        self.assertEqual(daemon.ctl("prefer", "nonsense:1").code, 2)
+        self.assertEqual(daemon.ctl("prefer", "remove", "x").code, 2)
+        reply = daemon.json("prefer", "--dry-run", "from:vip@*")
+        self.assertEqual((reply["preferred"], reply["dry_run"]), (1, True))
+        self.assertEqual(daemon.json("prefer", "list"), [])
+        for n in range(16):
+            self.assertEqual(daemon.ctl("prefer", "from:%d@*" % n).code, 0)
+        self.assertEqual(daemon.ctl("prefer", "from:x@*").code, 1)
+
+
 if __name__ == "__main__":
     main()
