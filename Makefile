@@ -219,6 +219,7 @@ SRCS_spoold = \
     spoold/replay_guard.c \
     spoold/replay_recovery.c \
     spoold/replay_took.c \
+    spoold/replay_alarm.c \
     spoold/replay_sched.c \
     spoold/replay_pace.c \
     spoold/replay_budget.c \

@@ -160,6 +160,8 @@ static const struct record_field proto_target_now_fields[] = {
     RECORD_VIEW_FIELD(20, proto_target_now, tls),
     RECORD_NUM_FIELD(21, proto_target_now, guard),
     RECORD_NUM_FIELD(22, proto_target_now, alarm),
+    RECORD_NUM_FIELD(23, proto_target_now, expiring),
+    RECORD_NUM_FIELD(26, proto_target_now, expiring_ms),
 };
 RECORD_TYPE(proto_target_now);
 

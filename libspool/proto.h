@@ -174,10 +174,12 @@ struct proto_target_now {
     struct view limits;      /* an encoded struct target_limits, or empty */
     uint64_t pause_until_ms; /* paused: wall time, 0: until it is resumed */
     struct view paused_by;
-    uint64_t guard; /* enum target_guard */
-    uint64_t alarm; /* 1: it is the guard that paused it */
-    uint64_t rate;   /* messages a second it is found to bear */
-    uint64_t window; /* connections at a time, the same */
+    uint64_t guard;       /* enum target_guard */
+    uint64_t alarm;       /* 1: it is the guard that paused it */
+    uint64_t expiring;    /* deliveries that are about to expire */
+    uint64_t expiring_ms; /* since when there are such */
+    uint64_t rate;        /* messages a second it is found to bear */
+    uint64_t window;      /* connections at a time, the same */
 };
 struct proto_pair {
     struct view id;     /* SEAL_PAIR_ID bytes */
@@ -316,10 +318,11 @@ extern const struct record_type proto_none_record, proto_blob_record,
     proto_queued_record, proto_result_record, proto_outcome_record,
     proto_recorded_record, proto_id_record, proto_ids_record,
     proto_target_now_record, proto_targets_record, proto_limit_record,
-    proto_pause_record, proto_prefer_record, proto_fetch_record, proto_fetched_record,
-    proto_pair_record, proto_pairs_record, proto_done_record,
-    proto_signature_record, proto_data_keys_record, proto_steer_record,
-    proto_steer_item_record, proto_mend_item_record, proto_mend_record;
+    proto_pause_record, proto_prefer_record, proto_fetch_record,
+    proto_fetched_record, proto_pair_record, proto_pairs_record,
+    proto_done_record, proto_signature_record, proto_data_keys_record,
+    proto_steer_record, proto_steer_item_record, proto_mend_item_record,
+    proto_mend_record;
 
 /* Content up to this goes inline in SUBMIT; more goes by descriptor. */
 #define PROTO_CONTENT_INLINE_MAX (128 * 1024)

@@ -240,19 +240,34 @@ status_counters(const json_t *status)
 }
 
 static void
-status_alarms(const json_t *status)
+status_alarm(const json_t *alarm)
 {
-    const json_t *alarm;
-    char since[MEMBER_TEXT_MAX];
-    size_t i;
+    const char *target = member_text(alarm, "target");
+    char since[MEMBER_TEXT_MAX], count[MEMBER_TEXT_MAX];
 
-    json_array_foreach (json_object_get(status, "alarms"), i, alarm)
+    member_when(member_time(alarm, "since"), since);
+    if (strcmp(member_text(alarm, "alarm"), "guard") == 0)
         text_paragraph("ALARM", LABEL, TEXT_TROUBLE,
                        "%s was paused by its guard %s, and nothing was "
                        "returned: %s. When it is well: spoolctl target resume",
-                       member_text(alarm, "target"),
-                       member_when(member_time(alarm, "since"), since),
-                       member_text(alarm, "reason"));
+                       target, since, member_text(alarm, "reason"));
+    else
+        text_paragraph(
+            "ALARM", LABEL, TEXT_TROUBLE,
+            "%s for %s that it keeps refusing for now near the end of their "
+            "hold-for, since %s: events \"expiring\", spoolctl why",
+            member_count(member_num(alarm, "deliveries"), "delivery", count),
+            target, since);
+}
+
+static void
+status_alarms(const json_t *status)
+{
+    const json_t *alarm;
+    size_t i;
+
+    json_array_foreach (json_object_get(status, "alarms"), i, alarm)
+        status_alarm(alarm);
 }
 
 static void
@@ -335,8 +350,8 @@ static bool
 is_trouble(const char *event)
 {
     static const char *const troubles[] = {
-        "role-died", "target-down", "space-low",
-        "returned",  "expired",     "dropped",   "guard", "expiring",
+        "role-died", "target-down", "space-low", "returned",
+        "expired",   "dropped",     "guard",     "expiring",
     };
 
     for (size_t i = 0; i < sizeof(troubles) / sizeof(troubles[0]); i++)

@@ -152,21 +152,37 @@ set_counters(json_t *json)
     json_object_set_new(json, "counters", counters);
 }
 
+static json_t *
+json_alarm(const char *kind, const struct proto_target_now *target,
+           uint64_t since_ms)
+{
+    return json_pack("{s:s, s:o, s:o}", "alarm", kind, "target",
+                     control_json_text(target->name), "since",
+                     control_json_time(since_ms));
+}
+
 /* What somebody has to look at. */
 static json_t *
 alarms_of(const struct peer_message *answer)
 {
     const struct proto_targets *targets = answer->payload;
     const struct proto_target_now *items = targets->targets.items;
-    json_t *json = json_array();
+    json_t *json = json_array(), *alarm;
 
-    for (size_t i = 0; i < targets->targets.count; i++)
-        if (items[i].alarm)
-            json_array_append_new(
-                json, json_pack("{s:s, s:o, s:o, s:o}", "alarm", "guard",
-                                "target", control_json_text(items[i].name),
-                                "since", control_json_time(items[i].since_ms),
-                                "reason", control_json_text(items[i].reason)));
+    for (size_t i = 0; i < targets->targets.count; i++) {
+        if (items[i].alarm) {
+            alarm = json_alarm("guard", &items[i], items[i].since_ms);
+            json_object_set_new(alarm, "reason",
+                                control_json_text(items[i].reason));
+            json_array_append_new(json, alarm);
+        }
+        if (items[i].expiring > 0) {
+            alarm = json_alarm("expiring", &items[i], items[i].expiring_ms);
+            json_object_set_new(alarm, "deliveries",
+                                json_num(items[i].expiring));
+            json_array_append_new(json, alarm);
+        }
+    }
     return json;
 }
 

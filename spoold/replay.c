@@ -194,6 +194,8 @@ replay_on_targets(struct peer_message *message)
     for (struct replay_target *t = replay_target_next(NULL); t != NULL;
          t = replay_target_next(t))
         n++;
+    if (replay.db != NULL)
+        replay_alarm_look();
     rows = mem_alloc(n * sizeof(*rows));
     limits = mem_alloc(n * sizeof(*limits));
     for (struct replay_target *t = replay_target_next(NULL); t != NULL;

@@ -69,10 +69,10 @@ struct replay_queue {
     uint64_t batch[REPLAY_BATCH_MAX]; /* of the backlog */
     size_t batch_first;
     size_t batch_n;
-    unsigned turns;  /* of live and backlog */
+    unsigned turns;                /* of live and backlog */
     struct replay_turn *preferred; /* turns among those; NULL: none yet */
     struct replay_turn turn;       /* among all */
-    size_t looked;    /* rows, since others had their turn */
+    size_t looked;                 /* rows, since others had their turn */
     bool maybe_more;  /* the table may hold messages that are not in here */
     bool round_began; /* a job began since everything was looked at */
     bool round_ended; /* and the batch is what was found last */
@@ -111,10 +111,12 @@ struct replay_target {
     size_t under_way; /* jobs, but for those that are recorded or stuck */
 
     struct loop_timer *wake;
-    bool running;            /* a run is queued for the end of the turn */
-    bool unkept;             /* the state changed while the store was away */
-    enum target_state told;  /* the state that was announced last */
+    bool running;           /* a run is queued for the end of the turn */
+    bool unkept;            /* the state changed while the store was away */
+    enum target_state told; /* the state that was announced last */
     struct replay_guard guard;
+    size_t expiring;         /* deliveries about to expire (replay_alarm.c) */
+    uint64_t expiring_ms;    /* wall time of the first of them */
     uint64_t pause_until_ms; /* wall time; 0: until it is resumed */
     char paused_by[REPLAY_BY_MAX]; /* or who resumed it */
     uint64_t since_ms;             /* wall time of the last change of state */
@@ -193,6 +195,14 @@ bool replay_recovery_is_alarm(const struct replay_target *target);
 void replay_recovery_judged(const struct replay_job *job);
 /* ... and is recorded. */
 void replay_recovery_told(const struct replay_job *job);
+
+/* --- replay_alarm.c: what is about to expire ------------------------------ */
+
+/* What the target said of the job is recorded. */
+void replay_alarm_told(const struct replay_job *job);
+/* Before target->expiring is shown: what is gone meanwhile does not count. */
+void replay_alarm_look(void);
+void replay_alarm_forget(const struct replay_target *target);
 
 /* --- replay_took.c ------------------------------------------------------- */
 

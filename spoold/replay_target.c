@@ -277,6 +277,7 @@ target_free(struct replay_target *target)
     replay_queue_free(&target->queue);
     replay_limit_free(target);
     replay_guard_free(&target->guard);
+    replay_alarm_forget(target);
     loop_timer_free(&target->wake);
     buf_free(&target->hosts);
     buf_free(&target->routing);
@@ -689,6 +690,8 @@ replay_target_describe(struct replay_target *target,
         .paused_by = view_of(target->paused_by),
         .guard = target->guard.state,
         .alarm = replay_recovery_is_alarm(target),
+        .expiring = target->expiring,
+        .expiring_ms = target->expiring_ms,
         .rate = (uint64_t)(target->sched.pace.rate.now + 0.5),
         .window = replay_pace_window(&target->sched.pace),
         .tls = buf_view(&target->secured),

@@ -350,6 +350,7 @@ job_finish(struct replay_job *job)
 
     replay_outcome_tell(job);
     replay_recovery_told(job);
+    replay_alarm_told(job);
     for (size_t i = 0; i < job->n_tries; i++) {
         target->delivered += job->tries[i].state == DELIVERY_DELIVERED;
         target->deferred += delivery_waits(job->tries[i].state);

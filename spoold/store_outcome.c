@@ -112,11 +112,11 @@ apply_result_of(struct store_apply *apply, struct store_open *open,
         open->row.alarmed_ms = when_ms;
     if (result == APPLY_OK)
         result = store_open_enter(apply, open);
-    if (result == APPLY_OK)
-        result = end_entry(apply, open, said, when_ms);
     if (result == APPLY_OK && said->alarmed)
         result = store_open_entry(apply, when_ms, EVENT_EXPIRING, open,
                                   (struct view){0}, nobody);
+    if (result == APPLY_OK)
+        result = end_entry(apply, open, said, when_ms);
     return result;
 }
 

@@ -253,6 +253,60 @@ class HoldForTest(SpooldTest):
         self.assertRegex(fields["Status"], r"^[45]\.4\.7$")
         self.assertIn("450 4.2.1 busy", fields["Diagnostic-Code"])
 
+    def test_alarm_comes_first(self):
+        """An event and an alarm, then one notice; the alarm ends with it."""
+        daemon = self.daemon(domains={"example.com": {"hold-for": "1s"}})
+        daemon.sink.on["RCPT"] = by_address({
+            "busy@example.com": "450 4.2.1 busy"})
+        daemon.sink.start()
+        message_id = daemon.send("anna@example.com", ["busy@example.com"])
+        wait_for(lambda: daemon.recipients(message_id)["busy@example.com"]
+                 ["state"] == "expired", "the end of hold-for")
+        wait_for(lambda: not daemon.status()["alarms"])
+        log = daemon.log()
+        self.assertEqual(log.count("expiring id="), 1)
+        self.assertLess(log.index("expiring id="), log.index("expired id="))
+        wait_for(lambda: [t for t in daemon.sink.delivered if t.sender == ""])
+        self.assertEqual(daemon.ctl("audit").code, 0)
+
+    def test_kept_for_ever(self):
+        """expire = keep: the alarm, and nothing ends."""
+        daemon = self.daemon(domains={"example.com": {
+            "hold-for": "1s", "expire": "keep"}})
+        daemon.sink.on["RCPT"] = "450 4.2.1 busy"
+        daemon.sink.start()
+        message_id = daemon.send()
+        wait_for(lambda: daemon.json("why", message_id)["recipients"][0]
+                 ["left_ms"] == 0, "the end of hold-for")
+        attempts = daemon.recipients(message_id)["bob@example.com"]["attempts"]
+        wait_for(lambda: daemon.recipients(message_id)["bob@example.com"]
+                 ["attempts"] > attempts + 3)
+        self.assertEqual(daemon.held(), [message_id])
+        self.assertEqual([(a["alarm"], a["target"], a["deliveries"])
+                          for a in daemon.status()["alarms"]],
+                         [("expiring", "office", 1)])
+        self.assertIn("ALARM", daemon.ctl("status").text)
+        self.assertEqual(daemon.counter("returned"), 0)
+        daemon.sink.on["RCPT"] = None
+        daemon.wait_empty()
+        self.assertEqual(daemon.status()["alarms"], [])
+
+    def test_paused_time_does_not_count(self):
+        daemon = self.daemon()
+        daemon.sink.start()
+        self.assertEqual(daemon.ctl("target", "pause", "office").code, 0)
+        message_id = daemon.send()
+        begin = time.monotonic()
+        wait_for(lambda: time.monotonic() - begin > 2)
+        self.assertEqual(daemon.json("why", message_id)["recipients"][0]
+                         ["used_ms"], 0)
+        daemon.sink.on["RCPT"] = "450 4.2.1 busy"
+        self.assertEqual(daemon.ctl("target", "resume", "office").code, 0)
+        wait_for(lambda: daemon.json("why", message_id)["recipients"][0]
+                 ["used_ms"] > 0)
+        daemon.sink.on["RCPT"] = None
+        daemon.wait_empty()
+
     def test_null_sender_expires_silently(self):
         daemon = self.daemon(domains={"example.com": {"hold-for": "1s"}})
         daemon.sink.on["RCPT"] = "450 4.2.1 busy"
