@@ -216,6 +216,7 @@ SRCS_spoold = \
     spoold/replay_target.c \
     spoold/replay_limit.c \
     spoold/replay_pause.c \
+    spoold/replay_health.c \
     spoold/replay_guard.c \
     spoold/replay_recovery.c \
     spoold/replay_took.c \

@@ -159,13 +159,19 @@ void replay_target_describe(struct replay_target *target,
                             struct proto_target_now *now);
 uint64_t replay_target_reach_ms(struct replay_target *target);
 
+/* The limits the configuration or the operator sets are others now. */
+void replay_target_limits_changed(struct replay_target *target);
+
+/* --- replay_health.c ----------------------------------------------------- */
+
 /* Keeps its state and reach_ms in the store; fn (may be NULL) is told when
  * that is durable, or with NULL that the store is away. */
 void replay_target_keep(struct replay_target *target,
                         void (*fn)(void *arg, struct peer_message *answer),
                         void *arg);
-/* The limits the configuration or the operator sets are others now. */
-void replay_target_limits_changed(struct replay_target *target);
+/* What it kept of the target of this name, zeroed where it has nothing; *memory
+ * holds its texts. */
+struct target_health replay_target_kept(const char *name, struct buf *memory);
 
 /* --- replay_pause.c ------------------------------------------------------ */
 

@@ -31,38 +31,7 @@ struct replay_link {
     size_t slot;
 };
 
-/* --- what the store keeps ------------------------------------------------ */
-
-void
-replay_target_keep(struct replay_target *target,
-                   void (*fn)(void *arg, struct peer_message *answer),
-                   void *arg)
-{
-    struct buf limits = {0};
-    struct target_health health = {
-        .name = view_of(target->name),
-        .state = target->sched.state,
-        .since_ms = target->since_ms,
-        .reach_ms = replay_target_reach_ms(target),
-        .reason = view_of(target->sched.reason),
-        .pause_until_ms = target->pause_until_ms,
-        .paused_by = view_of(target->paused_by),
-        .guard = target->guard.state,
-    };
-    struct replay_pace_memory memory = replay_pace_memory(&target->sched.pace);
-
-    health.rate = memory.rate;
-    health.hurt_rate = memory.hurt_rate;
-    health.hurt_connections = memory.hurt_window;
-
-    replay_limit_encode(target, &limits);
-    health.limits = buf_view(&limits);
-    if (fn != NULL)
-        peer_call(ROLE_STORE, PROTO_HEALTH, &health, -1, fn, arg);
-    else if (replay_store_is_ready())
-        peer_send(ROLE_STORE, PROTO_HEALTH, &health, -1);
-    buf_free(&limits);
-}
+/* --- its state ----------------------------------------------------------- */
 
 static void
 keep_health(struct replay_target *target)
@@ -489,35 +458,6 @@ fit_sessions(struct replay_target *target, size_t n_before)
     }
 }
 
-/* What the store kept of a target; *memory holds its texts. The rows are asked
- * for in order of name, from just before this one. */
-static struct target_health
-read_health(const char *name, struct buf *memory)
-{
-    struct target_health health = {0};
-    struct buf after = {0};
-    struct why why;
-    int found, order = -1;
-
-    buf_add(&after, name, strlen(name) - 1);
-    do {
-        buf_add_byte(&after, 0);
-        found = db_read_health_after(replay_db(), after.data, &health, memory,
-                                     &why);
-        if (found < 0)
-            log_warn("%s", why.text);
-        if (found != 1)
-            break;
-        buf_reset(&after);
-        buf_add_view(&after, health.name);
-        buf_add_byte(&after, 0);
-        order = strcmp(after.data, name);
-        after.len--;
-    } while (order < 0);
-    buf_free(&after);
-    return order == 0 ? health : (struct target_health){0};
-}
-
 static void
 target_new(const struct conf_target *conf)
 {
@@ -528,7 +468,7 @@ target_new(const struct conf_target *conf)
     struct replay_pace_memory pace;
 
     target->name = mem_copy(conf->name.data, conf->name.len);
-    health = read_health(target->name, &memory);
+    health = replay_target_kept(target->name, &memory);
     if (health.state >= TARGET_DOWN && health.state <= TARGET_PAUSED)
         state = (enum target_state)health.state;
     pace = (struct replay_pace_memory){.rate = health.rate,
