@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "dsn_param.h"
 #include "utf8.h"
 
 /* Domains of one transaction that are looked at; RCPTDOMAINMAX beyond it
@@ -103,6 +104,15 @@ take_domain(struct domains *domains, struct view recipient, uint64_t max)
     return true;
 }
 
+/* NOTIFY=NEVER goes apart from the others: OpenSMTPD (seen in 6.8) adds up what
+ * was asked for one recipient after the other, and refuses for good whom NEVER
+ * and something else would be said of. */
+static bool
+is_never(const struct replay_try *attempt)
+{
+    return attempt->row->notify & DSN_NOTIFY_NEVER;
+}
+
 size_t
 replay_fit_tries(const struct smtp_offers *offers, struct replay_job *job)
 {
@@ -110,6 +120,7 @@ replay_fit_tries(const struct smtp_offers *offers, struct replay_job *job)
     uint64_t domain_max = offers->rcpt_domain_max;
     struct domains domains = {.n = 0};
     size_t left = 0;
+    bool never = false; /* those that are left */
 
     rule_out(offers, job);
     for (size_t i = 0; i < job->n_tries; i++) {
@@ -118,7 +129,10 @@ replay_fit_tries(const struct smtp_offers *offers, struct replay_job *job)
         attempt->left_out = false;
         if (attempt->said == SAID_US)
             continue;
+        if (left == 0)
+            never = is_never(attempt);
         attempt->left_out =
+            ((offers->flags & SMTP_OFFER_DSN) && is_never(attempt) != never) ||
             (rcpt_max > 0 && left >= rcpt_max) ||
             (domain_max > 0 &&
              !take_domain(&domains, attempt->row->recipient, domain_max));

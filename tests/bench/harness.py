@@ -14,16 +14,20 @@ import json
 import os
 import pathlib
 import pwd
-import random
 import resource
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests" / "e2e"))
+
+from ports import free_port  # noqa: E402
+
 BUILD = ROOT / "build"
 BINARIES = ROOT / os.environ.get("SPOOLD_BUILD", "build")
 
@@ -55,15 +59,6 @@ def wait_for(question, seconds, what, every=0.02):
 def median(values):
     """The middle one; the lower of two middles."""
     return sorted(values)[(len(values) - 1) // 2]
-
-
-def free_port():
-    """A port nobody listens on, below those the kernel hands to clients."""
-    while True:
-        port = random.randrange(20000, 30000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def greets(port, greeting=b"220"):

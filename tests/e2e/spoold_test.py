@@ -24,7 +24,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from client import Client, Closed  # noqa: E402
+from ports import free_port  # noqa: E402
 from sink import Sink  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -60,42 +60,6 @@ def wait_for(condition, what="the condition", deadline=DEADLINE):
             raise AssertionError("waited %s s for %s" % (deadline, what))
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
-
-
-PORTS_FROM, PORTS_TO, PORTS_BLOCK = 20000, 29000, 450
-
-
-def ports_of_our_own():
-    """A block of ports no other test process uses. Two sockets that do not
-    listen may share a port, so binding alone would not tell. The name is
-    ours as long as this process lives."""
-    blocks = list(range(PORTS_FROM, PORTS_TO, PORTS_BLOCK))
-    random.shuffle(blocks)
-    for first in blocks:
-        claim = socket.socket(socket.AF_UNIX)
-        try:
-            claim.bind("\0spoold-test-ports-%d" % first)
-        except OSError:
-            claim.close()
-            continue
-        return claim, itertools.cycle(range(first, first + PORTS_BLOCK))
-    raise RuntimeError("all blocks of ports are in use")
-
-
-_claim, _ports = ports_of_our_own()
-
-
-def free_port():
-    """A port nobody listens on, below the range the kernel hands out to
-    clients, so that no connection of another test can take it meanwhile."""
-    while True:
-        port = next(_ports)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def message(body="hello\r\n", subject="a test", **fields):

@@ -4,6 +4,7 @@
 them, null MX, and a DNS that says nothing: mail is held then."""
 
 import re
+import socket
 
 from nameserver import NameServer
 from sink import Sink
@@ -108,6 +109,32 @@ class RouteTest(SpooldTest):
         spoold.send()
         spoold.wait_empty()
         self.assertEqual(len(sink.delivered), 1)
+
+    def test_an_address_that_hangs(self):
+        """Its other address is tried beside it after a moment, not when the
+        connection has timed out."""
+        hangs = self.black_hole("127.0.0.4")
+        sink = self.host(2, 10).start()
+        self.dns.table[("mx2.example.org", "A")] = [hangs, sink.host]
+        spoold = self.spoold(connect_timeout="10m")
+        spoold.send()
+        spoold.wait_empty()
+        self.assertEqual(len(sink.delivered), 1)
+
+    def black_hole(self, address):
+        """Nobody accepts there and the queue is full: connecting hangs."""
+        listener = socket.socket()
+        self.addCleanup(listener.close)
+        listener.bind((address, self.port))
+        listener.listen(0)
+        while True:
+            client = socket.socket()
+            self.addCleanup(client.close)
+            client.settimeout(0.3)
+            try:
+                client.connect((address, self.port))
+            except TimeoutError:
+                return address
 
     # --- this server among them
 
