@@ -399,6 +399,7 @@ UNIT_TESTS = \
     dns \
     mx \
     listener_command \
+    parent_socket \
     smtp_reply \
     dsn \
     replay_sched \
@@ -561,6 +562,7 @@ $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_mailbox $(BUILD)/unit/test_store_user \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \
     $(OBJS_apply)
+$(BUILD)/unit/test_parent_socket: $(BUILD)/obj/spoold/parent_socket.o
 $(BUILD)/unit/test_auth_guess: $(BUILD)/obj/spoold/auth_guess.o
 $(BUILD)/unit/test_auth_answer: $(BUILD)/obj/spoold/auth_answer.o
 $(BUILD)/unit/test_control_walk: $(BUILD)/obj/spoold/control_walk.o

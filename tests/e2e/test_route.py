@@ -110,6 +110,23 @@ class RouteTest(SpooldTest):
         spoold.wait_empty()
         self.assertEqual(len(sink.delivered), 1)
 
+    def test_other_address_after_its_time(self):
+        """A server that moved is found where it is as soon as the DNS
+        allows."""
+        before, after = self.host(2, 10).start(), self.host(3).start()
+        spoold = self.spoold(messages_per_connection=1)
+        spoold.send()
+        spoold.wait_empty()
+        self.dns.table[("mx2.example.org", "A")] = [after.host]
+
+        def is_found():
+            spoold.send()
+            spoold.wait_empty()
+            return after.delivered
+
+        wait_for(is_found, "mail at the new address")
+        self.assertTrue(before.delivered)
+
     def test_an_address_that_hangs(self):
         """Its other address is tried beside it after a moment, not when the
         connection has timed out."""

@@ -86,7 +86,7 @@ class NameServer(peers.Peer):
         self.serial += 1
 
     def command(self):
-        return ["nsd", "-d", "-c", self.folder / "conf"]
+        return ["/usr/sbin/nsd", "-d", "-c", self.folder / "conf"]
 
     def environment(self):
         return None

@@ -295,7 +295,7 @@ class Dovecot(Peer):
             for name in self.settings["users"]))
 
     def command(self):
-        return ["dovecot", "-F", "-c", self.folder / "conf"]
+        return ["/usr/sbin/dovecot", "-F", "-c", self.folder / "conf"]
 
     def mails(self, name):
         """What was delivered to an address, each as bytes."""
