@@ -405,6 +405,7 @@ UNIT_TESTS = \
     replay_sched \
     replay_pace \
     replay_guard \
+    replay_queue \
     replay_budget \
     replay_outcome \
     replay_content \
@@ -557,7 +558,7 @@ $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_keys \
     $(BUILD)/unit/test_store_learn \
     $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer \
-    $(BUILD)/unit/test_store_prefer \
+    $(BUILD)/unit/test_store_prefer $(BUILD)/unit/test_replay_queue \
     $(BUILD)/unit/test_store_mend $(BUILD)/unit/test_store_mend_reader \
     $(BUILD)/unit/test_store_mailbox $(BUILD)/unit/test_store_user \
     $(BUILD)/unit/test_store_checkpoint $(BUILD)/unit/test_control_audit: \
@@ -570,6 +571,7 @@ $(BUILD)/unit/test_replay_sched $(BUILD)/unit/test_replay_pace: $(addprefix $(BU
     replay_sched.o replay_pace.o)
 $(BUILD)/unit/test_replay_content: $(addprefix $(BUILD)/obj/spoold/, \
     replay_content.o reading.o stats.o)
+$(BUILD)/unit/test_replay_queue: $(BUILD)/obj/spoold/replay_queue.o
 $(BUILD)/unit/test_replay_guard: $(BUILD)/obj/spoold/replay_guard.o
 $(BUILD)/unit/test_replay_budget: $(BUILD)/obj/spoold/replay_budget.o
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \
