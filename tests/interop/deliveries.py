@@ -14,6 +14,7 @@ import peers  # noqa: F401: it knows where the others are
 import harness
 from certificates import Authority
 from client import Client
+from name_server import NameServer
 from spoold_test import SpooldTest, below_received, test_directory, wait_for
 
 SENDER = "anna@client.test"
@@ -115,6 +116,18 @@ class Base(SpooldTest):
             message_id = client.mail(SENDER, [recipient], whole(CONTENTS[0]))
             client.quit()
         return message_id
+
+    def proved_by_dane(self, peer):
+        """The resolver section and the host of a DNS that has the key of the
+        server's certificate."""
+        host = "mail.dane.example"
+        server = NameServer(self.folder / "names", {
+            host: ["A 127.0.0.1"],
+            "_%d._tcp.%s" % (peer.port, host): [
+                "TLSA 3 1 1 " + self.good.key_fingerprint]})
+        self.stack.enter_context(server)
+        return {"resolver": server.resolver(), "tls": "dane",
+                "hosts": ["%s:%d" % (host, peer.port)]}
 
     def as_given(self, transaction):
         """What the client sent, below the peer's field and ours."""

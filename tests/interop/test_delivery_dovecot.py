@@ -57,6 +57,12 @@ class DovecotTest(deliveries.Base):
         self.deliver(spoold, peer)
         self.assertRegex(spoold.target()["tls"], "^TLSv1.3 .*by its name")
 
+    def test_dane(self):
+        peer = self.make_peer(tls=True)
+        spoold = self.spoold(peer, **self.proved_by_dane(peer))
+        self.deliver(spoold, peer)
+        self.assertRegex(spoold.target()["tls"], "^TLSv1.3 .*by DANE")
+
     def test_socket(self):
         """The server is not there yet, and so is its socket."""
         peer = self.make_peer()

@@ -37,7 +37,14 @@ class OpenSmtpdTest(deliveries.Deliveries):
     def test_require(self):
         """Held, where it may not be, and spoolctl says why."""
         peer = self.make_peer(tls=True)
-        spoold = self.spoold(peer, tls="require")
+        self.check_held(self.spoold(peer, tls="require"), peer)
+
+    def test_dane(self):
+        """Likewise: the DNS says that there is TLS."""
+        peer = self.make_peer(tls=True)
+        self.check_held(self.spoold(peer, **self.proved_by_dane(peer)), peer)
+
+    def check_held(self, spoold, peer):
         message_id = spoold.send()
         with peer:
             self.held_because(spoold, message_id, "alert internal error")
