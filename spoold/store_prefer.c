@@ -159,10 +159,12 @@ store_prefer_new(struct store_apply *apply, const struct proto_submit *submit,
 {
     struct prefer_rule rule;
     struct db_message seen;
-    enum db_result got = db_next_prefer(apply->txn, 1, &rule);
+    enum db_result got = DB_NONE;
 
     message->prefer = 0;
-    if (got != DB_OK) /* none: all that this costs as a rule */
+    if (apply->totals.rules > 0) /* there was one once */
+        got = db_next_prefer(apply->txn, 1, &rule);
+    if (got != DB_OK)
         return got == DB_NONE || got == DB_DAMAGED ? APPLY_OK
                                                    : store_apply_db(apply, got);
     fill_message(submit, message, &seen);

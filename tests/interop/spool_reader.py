@@ -40,13 +40,14 @@ MESSAGE = {1: "arrived_ms", 2: "origin", 3: "flags", 4: "sender", 5: "flow",
 DELIVERY = {1: "recipient", 2: "target", 3: "state", 4: "attempts",
             5: "next_ms", 6: "changed_ms", 7: "reach_ms", 8: "code",
             9: "reply", 10: "spent_ms", 11: "notify", 12: "orcpt",
-            13: "home", 14: "warned_ms", 15: "untold"}
+            13: "home", 14: "warned_ms", 15: "untold",
+            16: "alarmed_ms"}
 KEY = {1: "id", 2: "made_ms", 3: "pair", 4: "sealed", 5: "messages"}
 DICTIONARY = {1: "id", 2: "made_ms", 3: "bytes", 4: "messages", 5: "retired"}
 LEDGER = {1: "when_ms", 2: "event", 3: "id", 4: "n", 5: "code", 6: "text",
           7: "digest", 8: "by"}
 TOTALS = {1: "held", 2: "held_stored", 3: "floor_ms", 4: "seq", 5: "head",
-          6: "on_hold", 7: "unknown", 8: "notice_ms"}
+          6: "on_hold", 7: "unknown", 8: "notice_ms", 9: "rules"}
 CHECKPOINT = {1: "seq", 2: "when_ms", 3: "head", 4: "accepted", 5: "ended",
               6: "public", 7: "signature"}
 
