@@ -4,7 +4,7 @@
 #   make run        build, then run the daemon on a small example in build/run
 #   make demo       a scripted tour: target down, mail held, target back
 #   make check      every test: lint, unit, fuzz (short), e2e, fault, interop
-#   make bench      the benchmark tables, beside Debian's Postfix
+#   make bench      the benchmark tables, beside Debian's Postfix and Dovecot
 #   make fuzz       each fuzz target for FUZZ_SECONDS (default 60)
 #   make lint       layering, tables against manuals, manual pages
 #   make install    into DESTDIR/PREFIX
