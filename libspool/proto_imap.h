@@ -43,10 +43,11 @@ enum flags_what {
     FLAGS_SET = 3,
 };
 /* FLAGS, imap -> store: one STORE command, in one transaction and with one
- * modseq. FLAGGED says the modseq; an item that was changed has it in its mark
- * (db_read_mark) afterwards. With conditional, items whose modseq is above
- * unchanged_since are left alone: UNCHANGEDSINCE of RFC 7162 3.1.3. Items that
- * are gone, or already have these flags, are passed over. */
+ * modseq. FLAGGED says the modseq (0: nothing was changed); an item that was
+ * changed has it in its mark (db_read_mark) afterwards. With conditional, items
+ * whose modseq is above unchanged_since are left alone: UNCHANGEDSINCE of RFC
+ * 7162 3.1.3. Items that are gone, or already have these flags, are passed
+ * over. */
 struct proto_flags {
     uint64_t user;
     uint64_t what;        /* enum flags_what */

@@ -65,6 +65,9 @@ on_appended(void *arg, struct peer_message *answer)
     struct why why;
 
     sealing_answered(&job->key, done != NULL && done->result == SUBMIT_DONE);
+    /* It is told here, before its NEWS (RFC 9051 6.3.12). */
+    if (session->view != NULL && session->view->place.box == job->box)
+        session->view->came = true;
     buf_reset(&imap.out);
     if (done == NULL)
         imap_session_finish(session, "NO",

@@ -211,6 +211,9 @@ put_items(struct imap_session *session, struct fetch_job *job)
         put_blank(job);
         imap_put_flags(job->mail->flags,
                        imap_rows_keywords(&job->rows, job->mail), &imap.out);
+        if ((session->enabled & IMAP_CONDSTORE) &&
+            !has_item(command, IMAP_ITEM_MODSEQ))
+            buf_addf(&imap.out, " MODSEQ (%" PRIu64 ")", job->mail->modseq);
     }
     buf_add_text(&imap.out, ")\r\n");
     return 1;

@@ -268,7 +268,7 @@ open_view(struct imap_session *session, const struct imap_place *place,
         return -1;
     view->uidvalidity = (uint32_t)facts.uidvalidity;
     view->uid_base = facts.uid_base;
-    view->modseq = facts.modseq;
+    view->opened = view->modseq = facts.modseq;
     job->vanished_from = facts.vanished_from;
     job->next = 1;
     return 0;

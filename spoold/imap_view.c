@@ -540,7 +540,8 @@ take_item(struct imap_session *session, const struct proto_news_item *item)
 {
     struct imap_view *view = session->view;
 
-    if (item->box != view->place.box || !is_of_view(session, item))
+    if (item->box != view->place.box || item->modseq <= view->opened ||
+        !is_of_view(session, item))
         return;
     if (item->what != NEWS_CAME &&
         view->gone.count + view->marked.count >= NEWS_MAX) {

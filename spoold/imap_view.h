@@ -66,6 +66,7 @@ struct imap_view {
     bool read_only;
     uint32_t uidvalidity;
     uint64_t uid_base;
+    uint64_t opened; /* modseq: what happened until then was seen by SELECT */
     uint64_t modseq; /* no change up to here is unknown */
 
     uint32_t *uids; /* in order */

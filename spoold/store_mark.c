@@ -214,7 +214,7 @@ store_apply_flags(struct store_apply *apply, const struct proto_flags *flags)
         else if (result == APPLY_REFUSED)
             result = APPLY_OK; /* gone meanwhile */
     }
-    apply->count = modseq != 0 ? modseq : apply->totals.modseq;
+    apply->count = modseq;
     buf_free(&keywords);
     buf_free(&item.text);
     return result;

@@ -17,6 +17,7 @@ Lines of a case:
     N KIND COUNT       so many of this kind came
     OK|NO|BAD PATTERN  the end of the command: code and text, which may be
                        left out
+    P PATTERN          NOOP, until an untagged response like that has come
     RAW TEXT           bytes as they are, and
     R PATTERN          the next response to them, tag and all
     END                the server closes now
@@ -28,6 +29,10 @@ be remembered, <=name> what was remembered, <=name+1> one more, <crlf> and
 """
 
 import re
+
+from spoold_test import wait_for
+
+POLL = 60  # seconds; only failures use it up
 
 TOKEN = re.compile(r"<(\.\.|#\w*|=\w+(?:[+-]\d+)?|crlf|lf|nul)>")
 DONE = ("OK", "NO", "BAD")
@@ -171,6 +176,8 @@ class Conversation:
                 client.ok("LOGIN %s %s" % (user, self.password))
             if mailbox:
                 client.ok("SELECT " + mailbox)
+        elif word == "P":
+            self.poll(who, rest)
         elif word == "RAW":
             self.clients[who].send(self.text(rest).encode("utf-8"))
         elif word == "R":
@@ -184,6 +191,16 @@ class Conversation:
         else:
             raise ValueError("%s: line %d: %s?" % (self.case.where,
                                                    self.number, word))
+
+    def poll(self, who, pattern):
+        """What others do is told a moment later."""
+        def told():
+            self.result = self.clients[who].ok("NOOP")
+            return any(self.matches(
+                pattern, r.raw[2:-2].decode("utf-8", "replace"))
+                for r in self.result.untagged)
+
+        wait_for(told, "%s: %s" % (self.case.where, pattern), POLL)
 
     def demand(self, condition, what):
         if not condition:

@@ -370,6 +370,7 @@ test_flags(void **state)
     assert_int_equal(
         fixture_apply(f, STORE_FLAGS, 0, &proto_flags_record, &change),
         APPLY_OK);
+    assert_int_equal(f->count, 0);
     look(f, user, B, BOX_INBOX, &seen);
     assert_int_equal(seen.mails[0].flags, 0);
     change.unchanged_since = seen.mails[0].modseq;
