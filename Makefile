@@ -447,6 +447,8 @@ FUZZ_TARGETS = \
     mime_search \
     dns \
     reply \
+    imap_command \
+    imap_session \
     query \
     event_line \
 
@@ -608,6 +610,11 @@ build/fuzz/%: build/fuzz-obj/tests/fuzz/fuzz_%.o build/fuzz-obj/libspool.a
 	    $(LDLIBS_libspool)
 
 build/fuzz/auth_answer: build/fuzz-obj/spoold/auth_answer.o
+build/fuzz/imap_session: $(addprefix build/fuzz-obj/spoold/, \
+    imap_session.o imap_run.o imap_login.o imap_name.o imap_user.o imap_view.o \
+    imap_list.o imap_status.o imap_select.o imap_content.o imap_cache.o \
+    imap_fetch.o imap_section.o imap_search.o imap_sort.o imap_store.o \
+    imap_append.o sealing.o stats.o)
 build/fuzz/session: $(addprefix build/fuzz-obj/spoold/, \
     listener_session.o listener_command.o listener_etrn.o listener_data.o \
     sealing.o stats.o)
@@ -617,7 +624,8 @@ build/fuzz/manifest: $(addprefix build/fuzz-obj/spoolctl/, \
     import_manifest.o import_envelope.o member.o)
 build/fuzz/manifest: LDLIBS_libspool += -ljansson
 
-build/fuzz/mime build/fuzz/mime_decode build/fuzz/mime_search: \
+build/fuzz/mime build/fuzz/mime_decode build/fuzz/mime_search \
+build/fuzz/imap_session: \
     LDLIBS_libspool += $(LDLIBS_gmime)
 
 fuzz: $(FUZZ_ALL)

@@ -256,7 +256,9 @@ find_verb(struct view word, bool uid)
 static int
 parse(struct buf *text, struct imap_command *command, struct why *why)
 {
-    struct imap_in in = {text->data, text->data + text->len};
+    static char nothing[1]; /* an empty line has no memory */
+    char *at = text->len > 0 ? text->data : nothing;
+    struct imap_in in = {at, at + text->len};
 
     *command = (struct imap_command){0};
     if (imap_take_tag(&in, &command->tag, why) != 0)

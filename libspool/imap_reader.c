@@ -281,7 +281,7 @@ imap_reader_refuse(struct imap_reader *reader)
 void
 imap_reader_idle(struct imap_reader *reader)
 {
-    if (reader->is_new)
+    if (reader->is_new && !reader->drops)
         buf_free(&reader->command);
 }
 

@@ -137,7 +137,8 @@ take_content(struct append_job *job, struct view bytes, bool is_last)
     if (job->writer == NULL)
         return;
     buf_reset(&content);
-    crlf_add(&job->crlf, bytes, &content);
+    if (bytes.len > 0)
+        crlf_add(&job->crlf, bytes, &content);
     if ((is_last && crlf_end(&job->crlf, &content, &job->why) != 0) ||
         (content.len > 0 &&
          body_write(job->writer, buf_view(&content), &job->why) != 0)) {

@@ -39,12 +39,15 @@ job_free(void *arg)
 static bool
 matches_any(const struct list_job *job, struct view name)
 {
-    const char *at = job->patterns.data;
-    const char *end = at + job->patterns.len;
+    struct view left = buf_view(&job->patterns);
 
-    for (; at < end; at += strlen(at) + 1)
-        if (imap_name_matches(view_of(at), name))
+    while (left.len > 0) {
+        struct view pattern = view_of(left.data);
+
+        if (imap_name_matches(pattern, name))
             return true;
+        left = view_skip(left, pattern.len + 1);
+    }
     return false;
 }
 

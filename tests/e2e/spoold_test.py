@@ -174,6 +174,7 @@ class Daemon:
         # True, or the section imap
         self.imap = {} if imap is True else imap
         self.imap_port = free_port() if imap is not False else None
+        self.imap_address = "127.0.0.1"
         self.imap_clients = []
 
     # --- configuration
@@ -192,7 +193,7 @@ class Daemon:
         text += config_section("listen smtp", {"address": self.listen})
         if self.imap_port:
             text += config_section("listen imap", {
-                "address": ["127.0.0.1:%d" % self.imap_port]})
+                "address": ["%s:%d" % (self.imap_address, self.imap_port)]})
         if self.imap:
             text += config_section("imap", self.imap)
         if self.tls:
