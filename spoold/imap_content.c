@@ -27,6 +27,7 @@
 #include "mem.h"
 #include "mime_structure.h"
 #include "peer.h"
+#include "stats.h"
 
 /* Structures on their way to the store. What is more than that is not kept
  * this time. */
@@ -80,6 +81,7 @@ imap_content_piece(struct imap_content *content, uint64_t n, struct view *bytes,
         piece.is_there = false;
         buf_reset(&piece.stored);
         buf_reset(&piece.plain);
+        stats_add(STAT_IMAP_PIECES, 1);
         found = db_read_piece(imap.db, id, n, &piece.stored, why);
         if (found == 0)
             why_text(why, "piece %" PRIu64 " of the content is missing", n);

@@ -192,6 +192,25 @@ length_of(const struct imap_section *section)
     return length < item->length ? length : item->length;
 }
 
+/* A NUL can be in a literal8 alone, and that is what BINARY has: elsewhere it
+ * is shown as a byte that no text has, so that sizes and places stay. */
+#define SHOWN_NUL '\x80'
+
+static struct view
+without_nul(struct view bytes)
+{
+    static struct buf shown;
+
+    if (bytes.len == 0 || memchr(bytes.data, '\0', bytes.len) == NULL)
+        return bytes;
+    buf_reset(&shown);
+    buf_add_view(&shown, bytes);
+    for (size_t i = 0; i < shown.len; i++)
+        if (shown.data[i] == '\0')
+            shown.data[i] = SHOWN_NUL;
+    return buf_view(&shown);
+}
+
 static void
 emit(struct imap_section *section, struct imap_session *session,
      struct view bytes)
@@ -203,6 +222,8 @@ emit(struct imap_section *section, struct imap_session *session,
     if (bytes.len > section->left)
         bytes.len = (size_t)section->left;
     section->left -= bytes.len;
+    if (!section->item->binary)
+        bytes = without_nul(bytes);
     if (bytes.len > 0)
         io_write(session->io, bytes);
 }

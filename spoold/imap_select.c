@@ -248,9 +248,7 @@ leave(struct imap_session *session)
 {
     if (session->state == IMAP_SELECTED)
         buf_add_text(&imap.out, "* OK [CLOSED] the other one\r\n");
-    imap_view_free(&session->view);
-    imap_set_free(&session->saved);
-    session->state = IMAP_AUTH;
+    imap_select_leave(session);
 }
 
 static int
@@ -308,10 +306,16 @@ imap_run_select(struct imap_session *session)
 }
 
 void
-imap_run_unselect(struct imap_session *session)
+imap_select_leave(struct imap_session *session)
 {
     imap_view_free(&session->view);
     imap_set_free(&session->saved);
     session->state = IMAP_AUTH;
+}
+
+void
+imap_run_unselect(struct imap_session *session)
+{
+    imap_select_leave(session);
     imap_session_finish(session, "OK", "done");
 }

@@ -265,13 +265,29 @@ note_moved(struct imap_session *session, struct mark_job *job, size_t i)
     buf_addf(&job->after, "%s%" PRIu64, comma, mark.uid);
 }
 
+/* RFC 7162 3.2.8: no VANISHED, but the mod-sequence after it. */
+static void
+close_done(struct imap_session *session, const struct mark_job *job)
+{
+    bool tells =
+        job->removed.count > 0 && (session->enabled & IMAP_QRESYNC) != 0;
+    uint64_t modseq = job->modseq;
+
+    imap_select_leave(session);
+    if (tells)
+        imap_session_finishf(session, "OK", "[HIGHESTMODSEQ %" PRIu64 "] done",
+                             modseq);
+    else
+        imap_session_finish(session, "OK", "done");
+}
+
 static enum imap_step
 place_done(struct imap_session *session, struct mark_job *job)
 {
     const struct imap_view *view = session->view;
 
     if (job->is_silent) {
-        imap_run_unselect(session);
+        close_done(session, job);
         return IMAP_STEP_DONE;
     }
     if (job->before.len > 0) {

@@ -444,6 +444,16 @@ find_all(struct imap_session *session)
     view->came = true;
 }
 
+/* Mod-sequences are told while VANISHED with lower ones is held back: who
+ * loses the connection now must not believe to know it (RFC 7162 1). */
+static void
+put_held_back(const struct imap_session *session, struct buf *out)
+{
+    if (session->view->gone_from > 1 && (session->enabled & IMAP_QRESYNC))
+        buf_addf(out, "* OK [HIGHESTMODSEQ %" PRIu64 "] for now\r\n",
+                 session->view->gone_from - 1);
+}
+
 void
 imap_view_tell(struct imap_session *session, bool may_expunge, struct buf *out)
 {
@@ -462,7 +472,9 @@ imap_view_tell(struct imap_session *session, bool may_expunge, struct buf *out)
         sort_numbers(&view->gone);
         imap_view_remove(session, &view->gone, out);
         view->gone.count = 0;
+        view->gone_from = 0;
     }
+    put_held_back(session, out);
     if (view->came)
         tell_came(session, out);
     view->came = false;
@@ -484,6 +496,7 @@ imap_view_look_anew(struct imap_session *session)
         imap_name_numbers(session, &view->place, &view->numbers, &why) < 0)
         log_warn("%s", why.text);
     view->gone.count = 0;
+    view->gone_from = 0;
     view->marked.count = 0;
     view->anew = true;
     imap_session_news(session);
@@ -554,6 +567,8 @@ take_item(struct imap_session *session, const struct proto_news_item *item)
         break;
     case NEWS_GONE:
         imap_numbers_add(&view->gone, item->uid);
+        if (view->gone_from == 0)
+            view->gone_from = item->modseq;
         break;
     case NEWS_MARKED:
         imap_numbers_add(&view->marked, item->uid);

@@ -78,6 +78,7 @@ struct imap_view {
     bool came; /* something above uidnext */
     bool anew; /* more happened than is known */
     struct db_numbers gone;
+    uint64_t gone_from; /* modseq of the first of them; 0: there is none */
     struct db_numbers marked;
 };
 
@@ -112,6 +113,11 @@ void imap_view_on_news(struct peer_message *message);
 void imap_view_look_anew(struct imap_session *session);
 
 void imap_numbers_add(struct db_numbers *numbers, uint64_t number);
+
+/* --- imap_select.c -------------------------------------------------------- */
+
+/* No mailbox is open any more. */
+void imap_select_leave(struct imap_session *session);
 
 /* --- rows ----------------------------------------------------------------- */
 

@@ -28,6 +28,7 @@ X(DROPPED,            "dropped",             "deliveries given up with nobody to
 X(IMAP_SESSIONS,      "imap-sessions",       "IMAP connections accepted")
 X(IMAP_SESSIONS_NOW,  "imap-sessions-now",   "IMAP connections open")
 X(IMAP_REFUSED,       "imap-refused",        "IMAP connections refused by a limit")
+X(IMAP_PIECES,        "imap-pieces",         "pieces of content read for IMAP")
 X(UNKNOWN,            "unknown",             "deliveries whose final reply never came: they may arrive twice")
 X(WARNED,             "warned",              "deliveries whose sender was told of a delay")
 /* clang-format on */

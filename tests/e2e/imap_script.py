@@ -18,6 +18,8 @@ Lines of a case:
     OK|NO|BAD PATTERN  the end of the command: code and text, which may be
                        left out
     P PATTERN          NOOP, until an untagged response like that has come
+    Q NUMBER CHANGE    STORE, again and again, until HIGHESTMODSEQ says that it
+                       tells more than the mailbox (RFC 7162)
     RAW TEXT           bytes as they are, and
     R PATTERN          the next response to them, tag and all
     END                the server closes now
@@ -178,6 +180,8 @@ class Conversation:
                 client.ok("SELECT " + mailbox)
         elif word == "P":
             self.poll(who, rest)
+        elif word == "Q":
+            self.hold_back(who, rest)
         elif word == "RAW":
             self.clients[who].send(self.text(rest).encode("utf-8"))
         elif word == "R":
@@ -201,6 +205,15 @@ class Conversation:
                 for r in self.result.untagged)
 
         wait_for(told, "%s: %s" % (self.case.where, pattern), POLL)
+
+    def hold_back(self, who, change):
+        def told():
+            self.result = self.clients[who].ok("STORE " + change)
+            held = self.result.codes().get("HIGHESTMODSEQ")
+            seen = [f.items["MODSEQ"] for f in self.result.of("FETCH")]
+            return held is not None and held < max(seen)
+
+        wait_for(told, "%s: HIGHESTMODSEQ" % self.case.where, POLL)
 
     def demand(self, condition, what):
         if not condition:
