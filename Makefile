@@ -253,6 +253,7 @@ SRCS_spoold = \
     spoold/imap_name.c \
     spoold/imap_user.c \
     spoold/imap_view.c \
+    spoold/imap_rows.c \
     spoold/imap_list.c \
     spoold/imap_status.c \
     spoold/imap_select.c \
@@ -612,6 +613,7 @@ build/fuzz/%: build/fuzz-obj/tests/fuzz/fuzz_%.o build/fuzz-obj/libspool.a
 build/fuzz/auth_answer: build/fuzz-obj/spoold/auth_answer.o
 build/fuzz/imap_session: $(addprefix build/fuzz-obj/spoold/, \
     imap_session.o imap_run.o imap_login.o imap_name.o imap_user.o imap_view.o \
+    imap_rows.o \
     imap_list.o imap_status.o imap_select.o imap_content.o imap_cache.o \
     imap_fetch.o imap_section.o imap_search.o imap_sort.o imap_store.o \
     imap_append.o sealing.o stats.o)
@@ -625,7 +627,7 @@ build/fuzz/manifest: $(addprefix build/fuzz-obj/spoolctl/, \
 build/fuzz/manifest: LDLIBS_libspool += -ljansson
 
 build/fuzz/mime build/fuzz/mime_decode build/fuzz/mime_search \
-build/fuzz/imap_session: \
+build/fuzz/imap_command build/fuzz/imap_session: \
     LDLIBS_libspool += $(LDLIBS_gmime)
 
 fuzz: $(FUZZ_ALL)

@@ -14,6 +14,7 @@
  * imap_login.c     signing in
  * imap_name.c      the names of mailboxes and what is behind them
  * imap_view.c      an open mailbox: numbers, UIDs, news of it
+ * imap_rows.c      the rows of its messages
  * imap_list.c      LIST, LSUB, NAMESPACE
  * imap_status.c    STATUS, SUBSCRIBE
  * imap_select.c    SELECT, EXAMINE, CLOSE, UNSELECT

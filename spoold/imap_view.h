@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Private to imap*.c. The names of mailboxes and what is behind them
- * (imap_name.c), and an open one as its session sees it (imap_view.c).
+ * (imap_name.c), and an open one as its session sees it (imap_view.c), with
+ * the rows of its messages (imap_rows.c).
  *
  * A view is the list of UIDs: a message's number is its place in it. Of the
  * rest nothing is kept; it is read when it is asked for. So ten thousand
@@ -119,7 +120,7 @@ void imap_numbers_add(struct db_numbers *numbers, uint64_t number);
 /* No mailbox is open any more. */
 void imap_select_leave(struct imap_session *session);
 
-/* --- rows ----------------------------------------------------------------- */
+/* --- imap_rows.c ---------------------------------------------------------- */
 
 /* The rows of a view's messages, read some at a time. Zero-initialised it has
  * none. */

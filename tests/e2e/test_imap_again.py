@@ -79,15 +79,14 @@ class AgainTest(SpooldTest):
         wait_for(lambda: bob.noop() and
                  bob.search(None, "ALL")[1] == [b""], "an empty INBOX",
                  DEADLINE)
-        self.assertEqual(
-            sorted(self.fetch(self.inbox("bob", "Delivered"), "(ENVELOPE)"),
-                   key=self.number),
-            sorted(before, key=self.number))
+        after = self.fetch(self.inbox("bob", "Delivered"), "(ENVELOPE)")
+        self.assertEqual(sorted(map(self.envelope, after)),
+                         sorted(map(self.envelope, before)))
 
     @staticmethod
-    def number(row):
-        """A row sorts by its subject; its place is another now."""
-        return int(re.search(rb"number (\d+)", row)[1])
+    def envelope(row):
+        """Without the message's number, which is another now."""
+        return row.split(b" ", 1)[1]
 
     def test_erased(self):
         bob = self.inbox("bob")
@@ -97,6 +96,9 @@ class AgainTest(SpooldTest):
 
         def rows():
             bob.noop()
+            # Until the news is there: "some messages are not here any more".
+            if bob.fetch("1:*", ITEMS)[0] == "NO":
+                return []
             return self.fetch(bob)
 
         wait_for(lambda: len(rows()) == 19, "it to be gone", DEADLINE)
