@@ -2,7 +2,6 @@
 """What the imap role keeps in memory of messages it was asked for: it says
 the same again, to whom it may, and no longer than the message is there."""
 
-import re
 import unittest
 
 import spoold_test
