@@ -7,7 +7,6 @@ import glob
 import os
 
 import imap_mail
-from client import Client, Closed
 from imap_strict import StrictClient
 from spoold_test import ROOT, SpooldTest, main, message, wait_for
 
@@ -199,6 +198,38 @@ class DeliveredTest(MessagesTest):
             client.cmd("SEARCH 1:5")
         wait_for(lambda: client.ok("NOOP") and client.exists == 4,
                  "the EXPUNGE", 60)
+
+
+class ManyAddressesTest(MessagesTest):
+    def test_one_mailbox_of_forty_addresses(self):
+        """Mail of many addresses is one list in the order of UIDs, whatever
+        pieces it is read in; each address has its own mailbox beside it."""
+        daemon = self.spoold(users=())
+        daemon.user("team", "*@example.com", password=PASSWORD)
+        addresses = ["a%02d@example.com" % i for i in range(40)]
+        count = {address: 0 for address in addresses}
+        with daemon.client() as smtp:
+            smtp.ehlo()
+            for n in range(60):
+                # The first has all, the last nearly nothing.
+                to = [a for i, a in enumerate(addresses) if n % (i + 1) == 0]
+                smtp.mail("a@client.test", to, message())
+                for address in to:
+                    count[address] += 1
+        total = sum(count.values())
+        self.assertGreater(total, 256)
+        client = self.client(daemon, "team")
+        self.assertEqual(client.exists, total)
+        uids = [f.items["UID"] for f in client.ok("FETCH 1:* UID").of("FETCH")]
+        self.assertEqual(uids, sorted(set(uids)))
+        self.assertEqual(len(uids), total)
+        status = client.ok("STATUS INBOX (MESSAGES UIDNEXT SIZE)").one(
+            "STATUS").items
+        self.assertEqual(status["MESSAGES"], total)
+        self.assertEqual(status["UIDNEXT"], uids[-1] + 1)
+        for address in (addresses[0], addresses[7], addresses[39]):
+            client.ok("SELECT Addresses/" + address)
+            self.assertEqual(client.exists, count[address])
 
 
 class KeptStructureTest(MessagesTest):
