@@ -34,6 +34,26 @@ full_name(const struct ctl_row *row, struct buf *out)
     buf_add_byte(out, '\0');
 }
 
+/* The same without its options, "[--dry-run] [--for TIME]": help on the
+ * command has them. */
+static void
+short_name(const struct ctl_row *row, struct buf *out)
+{
+    const char *rest = row->arguments;
+
+    buf_addf(out, "%s", row->words);
+    while (*rest != '\0') {
+        bool is_option = strncmp(rest, "[--", 3) == 0;
+        size_t len = strcspn(rest, is_option ? "]" : " ");
+
+        len += is_option && rest[len] == ']';
+        if (!is_option)
+            buf_addf(out, " %.*s", (int)len, rest);
+        rest += len + strspn(rest + len, " ");
+    }
+    buf_add_byte(out, '\0');
+}
+
 static void
 help_all(void)
 {
@@ -42,7 +62,12 @@ help_all(void)
         const struct ctl_row *row = ctl_row((enum ctl_command)command);
         struct buf name = {0}, prefix = {0};
 
-        full_name(row, &name);
+        short_name(row, &name);
+        if (name.len > COMMAND_WIDTH - 2) { /* with its NUL */
+            printf("  %s\n", name.data);
+            buf_reset(&name);
+            buf_add_byte(&name, '\0');
+        }
         buf_addf(&prefix, "  %-*s", COMMAND_WIDTH - 2, name.data);
         buf_add_byte(&prefix, '\0');
         text_paragraph(prefix.data, COMMAND_WIDTH, TEXT_PLAIN, "%s",

@@ -220,6 +220,10 @@ class ReadTest(SpooldTest):
             one = self.spoold.ctl("help", *command.split())
             self.assertEqual(one.code, 0, command)
             self.assertIn(command, one.text)
+        # Each sentence begins in the same column, and not in its command.
+        for row in self.spoold.json("help"):
+            self.assertRegex(result.text, r"(?m)^.{21} %s" %
+                             re.escape(row["help"][:20]))
         self.assertEqual(self.spoold.ctl("--help").code, 0)
         self.assertNotEqual(self.spoold.ctl("help", "nonsense").code, 0)
 
