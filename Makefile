@@ -225,6 +225,7 @@ SRCS_spoold = \
     spoold/replay_pace.c \
     spoold/replay_budget.c \
     spoold/replay_queue.c \
+    spoold/replay_notices.c \
     spoold/replay_work.c \
     spoold/resolve.c \
     spoold/replay_self.c \
@@ -409,6 +410,7 @@ UNIT_TESTS = \
     replay_guard \
     replay_queue \
     replay_budget \
+    replay_notices \
     replay_outcome \
     replay_content \
     when \
@@ -580,6 +582,8 @@ $(BUILD)/unit/test_replay_content: $(addprefix $(BUILD)/obj/spoold/, \
 $(BUILD)/unit/test_replay_queue: $(BUILD)/obj/spoold/replay_queue.o
 $(BUILD)/unit/test_replay_guard: $(BUILD)/obj/spoold/replay_guard.o
 $(BUILD)/unit/test_replay_budget: $(BUILD)/obj/spoold/replay_budget.o
+$(BUILD)/unit/test_replay_notices: $(addprefix $(BUILD)/obj/spoold/, \
+    replay_notices.o loop.o)
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \
     replay_outcome.o replay_report.o replay_sched.o replay_pace.o sealing.o \
     stats.o)

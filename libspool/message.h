@@ -61,7 +61,7 @@ struct message {
     uint64_t ret;      /* enum dsn_ret; 0: not given */
     struct view envid; /* as given, in xtext */
     /* Where it stands among what is ready (message_flow_key); by the store. */
-    uint64_t bucket; /* of its first recipient; 0: none */
+    uint64_t bucket; /* of its first recipient, or that of notices; 0: none */
     uint64_t prefer; /* the number of the rule that prefers it; 0: none */
     uint64_t about;  /* a DSN: the id of the message it is about */
 };
@@ -82,6 +82,9 @@ void message_unpack(struct message *message);
 #define MESSAGE_FLOW_BUCKET  '\2'
 #define MESSAGE_PREFER_LEN   9 /* of the part in front */
 #define MESSAGE_BUCKETS      32
+/* Notices to senders have one of their own, since they go at another pace
+ * (replay_notices.c). */
+#define MESSAGE_BUCKET_NOTICE 33
 /* Writes it to key and returns its length. */
 size_t message_flow_key(const struct message *message,
                         char key[MESSAGE_FLOW_KEY_MAX]);

@@ -84,6 +84,7 @@ open_store(void)
         fatal("%s", why.text);
     replay_target_configure(replay.conf);
     replay_delay_configure(replay.conf);
+    replay_notices_configure(replay.conf);
 }
 
 static void
@@ -136,7 +137,10 @@ replay_on_queued(struct peer_message *message)
 
         if (target == NULL)
             continue;
-        replay_queue_add(target, items[i].id);
+        if (replay_queue_is_notice(items[i].flow))
+            replay_queue_look(target);
+        else
+            replay_queue_add(target, items[i].id);
         replay_target_run(target);
     }
 }
@@ -280,6 +284,7 @@ replay_reload(const struct conf *conf)
         return;
     replay_target_configure(conf);
     replay_delay_configure(conf);
+    replay_notices_configure(conf);
 }
 
 static void

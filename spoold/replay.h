@@ -73,9 +73,10 @@ struct replay_queue {
     struct replay_turn *preferred; /* turns among those; NULL: none yet */
     struct replay_turn turn;       /* among all */
     size_t looked;                 /* rows, since others had their turn */
-    bool maybe_more;  /* the table may hold messages that are not in here */
-    bool round_began; /* a job began since everything was looked at */
-    bool round_ended; /* and the batch is what was found last */
+    bool maybe_more;     /* the table may hold messages that are not in here */
+    bool round_began;    /* a job began since everything was looked at */
+    bool round_ended;    /* and the batch is what was found last */
+    bool passed_notices; /* since there was no token for them */
 };
 
 #define REPLAY_BY_MAX   64 /* of an operator's name */
@@ -240,6 +241,10 @@ void replay_queue_free(struct replay_queue **queue);
 void replay_queue_rules(void);
 /* The store announced it. */
 void replay_queue_add(struct replay_target *target, uint64_t id);
+/* Is it the flow of notices to senders? Those are left to the cursor. */
+bool replay_queue_is_notice(struct view flow);
+/* Were some passed over, since the last time this was asked? */
+bool replay_queue_passed_notices(struct replay_target *target);
 /* It was under way and is ready still: it goes next. */
 void replay_queue_put_back(struct replay_target *target, uint64_t id);
 /* The target takes no mail: what was live is backlog. */
@@ -524,6 +529,28 @@ void replay_notice_clear(struct replay_notice *notice);
 /* The domains' warn-after, at first and when it is another. */
 void replay_delay_configure(const struct conf *conf);
 void replay_delay_store_up(void);
+
+/* --- replay_notices.c ----------------------------------------------------- */
+
+/* So many a minute, and no more than a second's worth at once. Pure: any clock
+ * of milliseconds. Begins as {0}. */
+struct replay_tokens {
+    uint64_t a_minute;
+    double level;
+    int64_t at_ms;
+};
+void replay_tokens_set(struct replay_tokens *tokens, uint64_t a_minute,
+                       int64_t now_ms);
+/* 0: one may be taken. */
+int64_t replay_tokens_wait_ms(const struct replay_tokens *tokens,
+                              int64_t now_ms);
+void replay_tokens_take(struct replay_tokens *tokens, int64_t now_ms);
+
+void replay_notices_configure(const struct conf *conf);
+/* May a notice to a sender go now? If not, queues that passed some over are
+ * told when. */
+bool replay_notices_may_go(void);
+void replay_notices_went(void); /* one was taken */
 
 /* --- replay_return.c ------------------------------------------------------ */
 

@@ -300,6 +300,40 @@ look_bucket(struct replay_target *target, struct view domain, unsigned after,
            view_equal(domain_of(flow_of(found)), domain);
 }
 
+#define NOTICES ('A' + MESSAGE_BUCKET_NOTICE - 1)
+
+bool
+replay_queue_is_notice(struct view flow)
+{
+    return bucket_of(flow) == NOTICES;
+}
+
+bool
+replay_queue_passed_notices(struct replay_target *target)
+{
+    bool passed = target->queue->passed_notices;
+
+    target->queue->passed_notices = false;
+    return passed;
+}
+
+/* A message of this bucket, in its turn. */
+static bool
+turn_bucket(struct replay_target *target, unsigned bucket,
+            struct db_ready *found)
+{
+    if (bucket != NOTICES)
+        return turn_message(target, found);
+    if (!replay_notices_may_go()) {
+        target->queue->passed_notices = true;
+        return false;
+    }
+    if (!turn_message(target, found))
+        return false;
+    replay_notices_went();
+    return true;
+}
+
 /* A message of the domain whose first row this is: of the bucket after the
  * one that had the last turn, or else of the next one that has something. */
 static bool
@@ -316,7 +350,7 @@ turn_domain(struct replay_target *target, const struct db_ready *first,
     for (;;) {
         at = found;
         bucket = bucket_of(flow_of(&found));
-        if (turn_message(target, &found)) {
+        if (turn_bucket(target, bucket, &found)) {
             place_of(target, domain)->at = bucket;
             *id = found.id;
             return true;

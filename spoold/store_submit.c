@@ -310,7 +310,9 @@ store_apply_submit(struct store_apply *apply, struct view payload,
     message.purge_ms = 0;
     message.bucket = 0;
     message.prefer = 0;
-    if (submit.deliveries.count > 0)
+    if (message.origin == ORIGIN_DSN)
+        message.bucket = MESSAGE_BUCKET_NOTICE;
+    else if (submit.deliveries.count > 0)
         message.bucket = message_bucket(
             ((const struct delivery *)submit.deliveries.items)->recipient);
     switch (db_get_message(apply->txn, submit.id, &other)) {

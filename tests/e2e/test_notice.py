@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: ISC
 """Notices to senders: read back strictly, their policy, their pace."""
 
+import time
+
 from report import Report
 from sink import by_address
 from spoold_test import SpooldTest, main, message, wait_for
@@ -212,6 +214,36 @@ class PaceTest(NoticeTest):
         wait_for(lambda: len(self.relay.delivered) == 10, "all notices")
         times = sorted(t.when for t in self.relay.delivered)
         self.assertGreater(times[-1] - times[0], 9 * 0.2 - 0.5)
+
+    def test_no_burst_at_recovery(self):
+        """What came due while the notices' own target was away goes out at
+        the pace of notices, and holds up no other mail."""
+        self.begin(limit={"notices": "60000"})
+        self.spoold.domains["branch.example"] = {"target": "relay"}
+        self.spoold.reload()
+        self.relay.stop()
+        for i in range(20):
+            self.spoold.send("s%d@client.test" % i, ["gone@example.com"])
+        wait_for(lambda: len(self.spoold.messages("state:returned")) == 20,
+                 "the failures")
+        wait_for(lambda: len(self.spoold.messages("state:ready")) == 20,
+                 "all to be due")
+        self.spoold.stop()
+        self.spoold.limit["notices"] = "1"
+        self.relay.start()
+        began = time.monotonic()
+        self.spoold.start()
+        for i in range(10):
+            self.spoold.send("z%d@client.test" % i, ["bob@branch.example"])
+        wait_for(lambda: len([t for t in list(self.relay.delivered)
+                              if t.sender]) == 10, "the other mail", 60)
+        notices = [t for t in self.relay.delivered if not t.sender]
+        self.assertLessEqual(len(notices),
+                             2 + (time.monotonic() - began) // 60)
+        self.spoold.limit["notices"] = "60000"
+        self.spoold.reload()
+        wait_for(lambda: len(self.relay.delivered) == 30, "all notices", 60)
+        self.assertEqual(self.spoold.ctl("check").code, 0)
 
     def test_kept_over_a_restart(self):
         """Neither a restart nor an impatient operator makes a burst."""

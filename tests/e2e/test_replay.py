@@ -6,7 +6,8 @@ import time
 
 from sink import (CLOSE, HANG, RESET, Last, Pieces, Slow, by_address, nth,
                   sequence)
-from spoold_test import SpooldTest, below_received, main, message, wait_for
+from spoold_test import (SpooldTest, below_received, header_field, main,
+                         message, wait_for)
 
 
 class ProbeTest(SpooldTest):
@@ -410,6 +411,41 @@ class OutcomeTest(SpooldTest):
             daemon.wait_empty()
             self.assertEqual(len(daemon.sink.transactions), 2)
             self.assertEqual(daemon.counter("unknown"), 1)
+
+    def test_silence_after_the_dot(self):
+        """No answer at all is the same doubt; what comes again is the same
+        message, and its doubt ends with the answer."""
+        daemon = self.daemon(targets={"office": {"final-timeout": "300ms"}})
+        daemon.sink.on["DOT"] = sequence(HANG)
+        daemon.sink.start()
+        sent = daemon.send()
+        daemon.wait_empty()
+        self.assertEqual([e["event"] for e in daemon.json("trace", sent)],
+                         ["accepted", "unknown", "due", "delivered"])
+        entry = daemon.json("trace", sent)[1]
+        self.assertIn("waiting for the reply", entry["text"])
+        first, second = daemon.sink.transactions
+        self.assertEqual(header_field(first.content, "Message-ID")[0],
+                         header_field(second.content, "Message-ID")[0])
+        self.assertEqual(first.content, second.content)
+        self.assertEqual(daemon.counter("unknown"), 1)
+        self.assertEqual(daemon.status()["held"]["unknown"], 0)
+        self.assertIn("1 may have been delivered twice",
+                      daemon.ctl("status").text)
+
+    def test_unknown_and_expired(self):
+        """The time runs out in doubt: the notice says so."""
+        daemon = self.daemon(
+            domains={"example.com": {"hold-for": "1s"}},
+            targets={"office": {"unknown-retry": "600ms"}})
+        daemon.sink.on["DOT"] = lambda session, argument: \
+            CLOSE if daemon.sink.transactions[-1].sender else None
+        daemon.sink.start()
+        daemon.send()
+        wait_for(lambda: daemon.sink.delivered, "the notice")
+        words = " ".join(daemon.sink.delivered[0].content.decode().split())
+        self.assertIn("it may have arrived in spite of this", words)
+        self.assertEqual(daemon.sink.delivered[0].sender, "")
 
     def test_unknown_is_listed(self):
         """A lost reply to the dot: another state than a refusal, tried
