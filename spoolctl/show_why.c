@@ -246,6 +246,11 @@ tell_recipient(const json_t *one)
         tell_held(&out, one);
     else
         open = false;
+    if (open && *member_text(one, "home") != '\0')
+        buf_addf(&out,
+                 " It was redirected from %s; home again: spoolctl redirect "
+                 "--home.",
+                 member_text(one, "home"));
     if (open)
         tell_clock(&out, one);
     else

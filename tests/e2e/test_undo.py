@@ -166,6 +166,31 @@ class UndoTest(SteerTest):
         self.assert_sound()
 
 
+    def test_a_backup_has_it(self):
+        daemon = self.begin()
+        one = daemon.send()
+        daemon.json("hold", one)
+        daemon.json("redirect", one, "spare")
+        backup = daemon.path("backup")
+        self.assertEqual(daemon.ctl("backup", backup).code, 0)
+        daemon.json("undo")
+        daemon.stop()
+        subprocess.run(
+            [os.path.join(daemon.build, "spoolctl"), "-c", daemon.config_path,
+             "restore", backup], check=True, capture_output=True, timeout=120,
+            env=daemon.environment())
+        daemon.start()
+        shown = daemon.recipients(one)["bob@example.com"]
+        self.assertEqual((shown["target"], shown["home"]),
+                         ("spare", "office"))
+        daemon.json("undo")
+        daemon.json("undo")
+        shown = daemon.recipients(one)["bob@example.com"]
+        self.assertEqual((shown["state"], shown["target"], shown["home"]),
+                         ("ready", "office", None))
+        self.assert_sound()
+
+
 class RedirectTest(SteerTest):
     def test_there_and_back(self):
         daemon = self.begin()
