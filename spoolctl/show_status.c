@@ -232,6 +232,11 @@ status_counters(const json_t *status)
         member_num(counters, "accepted"), member_num(counters, "delivered"),
         member_num(counters, "deferred"), member_num(counters, "returned"),
         member_num(counters, "refused"));
+    if (member_num(counters, "dropped") > 0)
+        text_paragraph("", LABEL + 2, TEXT_PLAIN,
+                       "%" PRIu64 " failed and nobody was told: spoolctl list "
+                       "state:dropped",
+                       member_num(counters, "dropped"));
     if (unknown > 0)
         text_paragraph("", LABEL + 2, TEXT_PLAIN,
                        "%" PRIu64 " may have been delivered twice: the target "

@@ -185,6 +185,9 @@ class PolicyTest(NoticeTest):
         self.assertEqual([m["id"] for m in
                           self.spoold.messages("state:dropped")], [sent])
         self.assertEqual(self.spoold.counter("dropped"), 1)
+        self.assertIn("1 failed and nobody was told: spoolctl list "
+                      "state:dropped",
+                      " ".join(self.spoold.ctl("status").text.split()))
         self.assertEqual(self.relay.delivered, [])
         self.assertEqual([m["origin"] for m in
                           self.spoold.messages("state:any")], ["smtp"])
