@@ -565,7 +565,6 @@ $(BUILD)/unit/test_store_apply $(BUILD)/unit/test_store_refs \
     $(BUILD)/unit/test_store_learn \
     $(BUILD)/unit/test_store_compact $(BUILD)/unit/test_store_steer \
     $(BUILD)/unit/test_store_prefer $(BUILD)/unit/test_replay_queue \
-    $(BUILD)/unit/test_store_prefer \
     $(BUILD)/unit/test_store_undo \
     $(BUILD)/unit/test_store_mend $(BUILD)/unit/test_store_mend_reader \
     $(BUILD)/unit/test_store_mailbox $(BUILD)/unit/test_store_user \
