@@ -47,6 +47,7 @@ SRCS_libspool = \
     libspool/num.c \
     libspool/clock.c \
     libspool/when.c \
+    libspool/eta.c \
     libspool/utf8.c \
     libspool/glob.c \
     libspool/network.c \
@@ -281,6 +282,7 @@ SRCS_spoold = \
     spoold/control_retry.c \
     spoold/control_target.c \
     spoold/control_pause.c \
+    spoold/control_eta.c \
     spoold/control_user.c \
     spoold/control_user_import.c \
     spoold/control_key.c \
@@ -354,6 +356,7 @@ UNIT_TESTS = \
     mime_structure \
     mime_addr \
     event \
+    eta \
     record \
     message \
     proto \

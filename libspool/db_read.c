@@ -337,6 +337,65 @@ db_read_ready(struct db *db, struct view target, struct db_ready_cursor *cursor,
     return answer(rc, why);
 }
 
+/* Counts on from the cursor, which was started, and moves it along. */
+static int
+count_ready(MDB_cursor *walk, struct view target,
+            struct db_ready_cursor *cursor, size_t max, uint64_t *messages)
+{
+    struct db_key key;
+    struct view flow = {0};
+    uint64_t id, n;
+    enum split split;
+    MDB_val k, v;
+    int rc;
+
+    db_key_ready(&key, target, (struct view){cursor->flow, cursor->flow_len},
+                 cursor->id, UINT64_C(0xffffffff));
+    k = db_key_val(&key);
+    rc = mdb_cursor_get(walk, &k, &v, MDB_SET_RANGE);
+    for (size_t i = 0; rc == 0 && i < max;) {
+        split = split_ready(db_view(k), target, &flow, &id, &n);
+        if (split == SPLIT_OTHER)
+            return MDB_NOTFOUND;
+        if (split == SPLIT_OK) {
+            i++; /* damaged rows are passed over: the cursor is to move */
+            *messages += id != cursor->id;
+            cursor->id = id;
+            cursor->flow_len = flow.len < sizeof(cursor->flow) ? flow.len : 0;
+            memcpy(cursor->flow, flow.data, cursor->flow_len);
+        }
+        rc = mdb_cursor_get(walk, &k, &v, MDB_NEXT);
+    }
+    return rc;
+}
+
+int
+db_read_ready_count(struct db *db, struct view target,
+                    struct db_ready_cursor *cursor, size_t max,
+                    uint64_t *messages, struct why *why)
+{
+    struct db_ready first;
+    MDB_cursor *walk;
+    MDB_txn *txn;
+    int rc;
+
+    if (!cursor->started) {
+        rc = db_read_ready(db, target, cursor, &first, why);
+        if (rc != 1)
+            return rc;
+        (*messages)++;
+    }
+    if (db_read_begin(db, &txn, why) != 0)
+        return -1;
+    rc = mdb_cursor_open(txn, db->tables[DB_ready], &walk);
+    if (rc == 0) {
+        rc = count_ready(walk, target, cursor, max, messages);
+        mdb_cursor_close(walk);
+    }
+    db_read_end(db);
+    return answer(rc, why);
+}
+
 /* --- the rest ------------------------------------------------------------ */
 
 int

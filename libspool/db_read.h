@@ -76,6 +76,12 @@ int db_read_ready(struct db *db, struct view target,
                   struct db_ready_cursor *cursor, struct db_ready *out,
                   struct why *why);
 
+/* Counts messages with deliveries ready for target, from the cursor on; looks
+ * at max rows at the most. 1: there is more, 0: that is all. */
+int db_read_ready_count(struct db *db, struct view target,
+                        struct db_ready_cursor *cursor, size_t max,
+                        uint64_t *messages, struct why *why);
+
 /* Health rows of all targets, one after the other (after: "" first). */
 int db_read_health_after(struct db *db, const char *after,
                          struct target_health *out, struct buf *memory,

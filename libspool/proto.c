@@ -162,6 +162,8 @@ static const struct record_field proto_target_now_fields[] = {
     RECORD_NUM_FIELD(22, proto_target_now, alarm),
     RECORD_NUM_FIELD(23, proto_target_now, expiring),
     RECORD_NUM_FIELD(26, proto_target_now, expiring_ms),
+    RECORD_NUM_FIELD(24, proto_target_now, out),
+    RECORD_NUM_FIELD(25, proto_target_now, in),
 };
 RECORD_TYPE(proto_target_now);
 

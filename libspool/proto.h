@@ -180,6 +180,8 @@ struct proto_target_now {
     uint64_t expiring_ms; /* since when there are such */
     uint64_t rate;        /* messages a second it is found to bear */
     uint64_t window;      /* connections at a time, the same */
+    uint64_t out;         /* messages that go in 1000 s, lately; eta.h */
+    uint64_t in;          /* and that come */
 };
 struct proto_pair {
     struct view id;     /* SEAL_PAIR_ID bytes */

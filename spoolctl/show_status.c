@@ -23,7 +23,8 @@ static const struct table_column target_columns[] = {
     {"TARGET", false, 8, 0},   {"STATE", false, 0, 0},
     {"SINCE", false, 0, 0},    {"NEXT PROBE", false, 0, 0},
     {"SESSIONS", true, 0, 0},  {"DELIVERED", true, 0, 0},
-    {"DEFERRED", true, 0, 90}, {"HOSTS", false, 12, 120},
+    {"ETA", false, 0, 0},      {"DEFERRED", true, 0, 90},
+    {"HOSTS", false, 12, 120},
 };
 #define TARGET_COLUMNS (sizeof(target_columns) / sizeof(target_columns[0]))
 
@@ -43,7 +44,8 @@ target_hosts(const json_t *target)
 static void
 target_row(const json_t *target)
 {
-    char when[MEMBER_TEXT_MAX], until[MEMBER_TEXT_MAX];
+    char when[MEMBER_TEXT_MAX], until[MEMBER_TEXT_MAX], done[MEMBER_TEXT_MAX];
+    const json_t *drain = json_object_get(target, "drain");
     const char *state = member_text(target, "state");
     bool up = strcmp(state, "up") == 0;
 
@@ -60,6 +62,8 @@ target_row(const json_t *target)
                member_num(target, "connections"),
                member_num(target, "connections_max"));
     table_cell(&table, TEXT_PLAIN, "%" PRIu64, member_num(target, "delivered"));
+    table_cell(&table, TEXT_PLAIN, "%s",
+               member_until(member_time(drain, "eta"), done));
     table_cell(&table, TEXT_PLAIN, "%" PRIu64, member_num(target, "deferred"));
     target_hosts(target);
     if (!up)

@@ -73,6 +73,23 @@ show_counts(const json_t *row)
          member_num(row, "delivered"), member_num(row, "deferred"));
 }
 
+/* "198.3 messages a second out, 20.1 in; 12034 left, gone in 1m" */
+static void
+show_drain(const json_t *row)
+{
+    const json_t *drain = json_object_get(row, "drain");
+    int64_t eta_ms = member_time(drain, "eta");
+    char until[MEMBER_TEXT_MAX];
+
+    if (member_num(drain, "left") == 0)
+        return;
+    line("Drain", "%.1f messages a second out, %.1f in; %" PRIu64 " left%s%s",
+         json_real_value(json_object_get(drain, "out")),
+         json_real_value(json_object_get(drain, "in")),
+         member_num(drain, "left"), eta_ms != 0 ? ", gone " : "",
+         eta_ms != 0 ? member_until(eta_ms, until) : "");
+}
+
 /* "connections 4 (20 configured), for 2h more, by root" */
 static void
 show_limit(const json_t *one, const json_t *configuration)
@@ -112,6 +129,7 @@ target_row(const json_t *row)
         line("TLS", "%s", member_text(row, "tls"));
     show_words("Domains", json_object_get(row, "domains"));
     show_counts(row);
+    show_drain(row);
     json_array_foreach (json_object_get(row, "limits"), i, one)
         show_limit(one, configuration);
     printf("\n");

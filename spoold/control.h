@@ -200,6 +200,24 @@ json_t *control_json_roles(void);
 /* An event's line; NULL where it is none. */
 json_t *control_json_event(enum role role, struct view line);
 
+/* --- control_eta.c ------------------------------------------------------- */
+
+struct control_eta {
+    json_t *targets;
+    size_t at;
+    struct db_ready_cursor cursor;
+    uint64_t left;
+    control_fn *then;
+};
+
+/* What comes and goes at a target; what is left is not known yet. */
+json_t *control_eta_json(const struct proto_target_now *target);
+/* Counts what is left for those of the targets (rows of control_json_target)
+ * that take mail and tells when it will be gone. client->work begins with a
+ * struct control_eta; targets, an array, stays the caller's. then goes on. */
+void control_eta(struct control_client *client, json_t *targets,
+                 control_fn *then);
+
 /* --- control_walk.c ------------------------------------------------------ */
 
 struct query;

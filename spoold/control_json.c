@@ -214,6 +214,7 @@ control_json_target(const struct proto_target_now *target)
                         control_json_text(target->paused_by));
     json_object_set_new(json, "guard",
                         json_string(target_guard_name(target->guard)));
+    json_object_set_new(json, "drain", control_eta_json(target));
     json_object_set_new(json, "bears",
                         json_pack("{s:o, s:o}", "messages_a_second",
                                   json_num(target->rate), "connections",

@@ -24,6 +24,9 @@
 #define OLDEST_SLACK_MS INT64_C(86400000)
 
 struct status {
+    struct control_eta eta; /* first */
+    json_t *targets;
+    json_t *alarms;
     json_t *notes;
     uint64_t after_id; /* of the search for the oldest message held */
     uint64_t oldest_ms;
@@ -37,6 +40,8 @@ status_free(void *work)
 {
     struct status *status = work;
 
+    json_decref(status->targets);
+    json_decref(status->alarms);
     json_decref(status->notes);
     free(status);
 }
@@ -219,14 +224,11 @@ uptime_ms(void)
 /* --- status -------------------------------------------------------------- */
 
 static void
-status_on_targets(struct control_client *client, struct peer_message *answer,
-                  const struct why *why)
+status_end(struct control_client *client)
 {
     struct status *status = client->work;
     json_t *json = json_object();
 
-    if (answer == NULL)
-        status_note(status, why->text);
     json_object_set_new(json, "version", json_string(SPOOLD_VERSION));
     json_object_set_new(json, "hostname",
                         control_json_text(control_state.conf->hostname));
@@ -234,15 +236,26 @@ status_on_targets(struct control_client *client, struct peer_message *answer,
     set_accepting(json);
     set_held(json, status);
     set_space(json);
-    json_object_set_new(json, "targets",
-                        answer != NULL ? targets_of(answer) : json_array());
-    json_object_set_new(json, "alarms",
-                        answer != NULL ? alarms_of(answer) : json_array());
+    json_object_set(json, "targets", status->targets);
+    json_object_set(json, "alarms", status->alarms);
     json_object_set_new(json, "roles", control_json_roles());
     set_counters(json);
     json_object_set(json, "notes", status->notes);
     control_row(client, json);
     control_done(client);
+}
+
+static void
+status_on_targets(struct control_client *client, struct peer_message *answer,
+                  const struct why *why)
+{
+    struct status *status = client->work;
+
+    if (answer == NULL)
+        status_note(status, why->text);
+    status->targets = answer != NULL ? targets_of(answer) : json_array();
+    status->alarms = answer != NULL ? alarms_of(answer) : json_array();
+    control_eta(client, status->targets, status_end);
 }
 
 static void
@@ -312,22 +325,44 @@ control_status(struct control_client *client)
 
 /* --- target list --------------------------------------------------------- */
 
+struct list {
+    struct control_eta eta; /* first */
+    json_t *targets;
+};
+
+static void
+list_free(void *work)
+{
+    struct list *list = work;
+
+    json_decref(list->targets);
+    free(list);
+}
+
+static void
+list_end(struct control_client *client)
+{
+    struct list *list = client->work;
+    json_t *target;
+    size_t i;
+
+    json_array_foreach (list->targets, i, target)
+        control_row(client, json_incref(target));
+    control_done(client);
+}
+
 static void
 list_on_targets(struct control_client *client, struct peer_message *answer,
                 const struct why *why)
 {
-    const struct proto_targets *targets;
-    const struct proto_target_now *items;
+    struct list *list = client->work;
 
     if (answer == NULL) {
         control_fail(client, "%s", why->text);
         return;
     }
-    targets = answer->payload;
-    items = targets->targets.items;
-    for (size_t i = 0; i < targets->targets.count; i++)
-        control_row(client, control_json_target(&items[i]));
-    control_done(client);
+    list->targets = targets_of(answer);
+    control_eta(client, list->targets, list_end);
 }
 
 void
@@ -335,6 +370,8 @@ control_target_list(struct control_client *client)
 {
     struct proto_none none = {0};
 
+    client->work = mem_alloc(sizeof(struct list));
+    client->work_free = list_free;
     control_ask(client, ROLE_REPLAY, PROTO_TARGETS, &none, CONTROL_ANSWER_MS,
                 list_on_targets);
 }

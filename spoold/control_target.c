@@ -34,7 +34,9 @@ no_such_target(struct control_client *client, struct view name)
 /* --- target show ---------------------------------------------------------- */
 
 struct target_view {
-    json_t *json; /* NULL once it was given away */
+    struct control_eta eta; /* first */
+    json_t *shown;          /* an array with json alone */
+    json_t *json;           /* NULL once it was given away */
     struct db_ready_cursor cursor;
     uint64_t messages;
     uint64_t deliveries;
@@ -46,6 +48,7 @@ view_free(void *work)
     struct target_view *view = work;
 
     json_decref(view->json);
+    json_decref(view->shown);
     free(view);
 }
 
@@ -144,7 +147,8 @@ view_on_targets(struct control_client *client, struct peer_message *answer,
     }
     json_object_set_new(view->json, "domains", json_domains(name));
     json_object_set_new(view->json, "configuration", json_configuration(conf));
-    view_count(client);
+    view->shown = json_pack("[O]", view->json);
+    control_eta(client, view->shown, view_count);
 }
 
 void

@@ -137,6 +137,7 @@ replay_on_queued(struct peer_message *message)
 
         if (target == NULL)
             continue;
+        eta_came(&target->eta, loop_now_ms());
         if (replay_queue_is_notice(items[i].flow))
             replay_queue_look(target);
         else

@@ -23,6 +23,7 @@
 #include "conf.h"
 #include "db_read.h"
 #include "dsn.h"
+#include "eta.h"
 #include "proto.h"
 #include "seal.h"
 #include "replay_budget.h"
@@ -123,6 +124,7 @@ struct replay_target {
     uint64_t since_ms;             /* wall time of the last change of state */
     uint64_t delivered;
     uint64_t deferred;
+    struct eta eta; /* what comes and goes */
     UT_hash_handle hh; /* by name, in replay_target.c */
 };
 

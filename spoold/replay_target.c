@@ -100,8 +100,10 @@ announce(struct replay_target *target)
     if (sched->state == TARGET_DOWN || paused)
         event_text(&event, "reason", sched->reason);
     event_end(&event);
-    if (sched->state == TARGET_UP)
+    if (sched->state == TARGET_UP) {
+        eta_begin(&target->eta, loop_now_ms());
         replay_delay_target_up();
+    }
     target->unkept = !replay_store_is_ready();
     if (target->unkept)
         return;
@@ -487,6 +489,7 @@ target_new(const struct conf_target *conf)
     replay_recovery_load(target, &health);
     target->told = target->sched.told;
     fit_sessions(target, 0);
+    eta_begin(&target->eta, loop_now_ms());
     target->wake = loop_timer_new(on_wake, target);
     HASH_ADD_KEYPTR(hh, targets, target->name, strlen(target->name), target);
     replay_target_run(target);
@@ -636,6 +639,7 @@ replay_target_describe(struct replay_target *target,
         .window = replay_pace_window(&target->sched.pace),
         .tls = buf_view(&target->secured),
     };
+    eta_rates(&target->eta, loop_now_ms(), &now->out, &now->in);
     if (sched->state == TARGET_DOWN)
         now->probe_ms =
             (uint64_t)(clock_wall_ms() + sched->probe_ms - loop_now_ms());

@@ -362,6 +362,8 @@ job_finish(struct replay_job *job)
     }
     if (more)
         replay_queue_put_back(target, job->key.id);
+    else
+        eta_went(&target->eta, loop_now_ms());
     job_free(job);
 }
 

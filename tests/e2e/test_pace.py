@@ -81,6 +81,29 @@ class LimitTest(SpooldTest):
         self.assertLessEqual(max(seen), 4)  # what is on its way included
 
 
+class EtaTest(SpooldTest):
+    def test_when_the_backlog_will_be_gone(self):
+        daemon = self.daemon(targets={"office": {"message-rate": "120"}})
+        for _ in range(60):
+            daemon.send()
+        daemon.wait_target("down")
+        self.assertIsNone(daemon.target()["drain"]["eta"])
+        daemon.sink.start()
+        wait_for(lambda: len(daemon.sink.delivered) >= 3)
+        for drain in (daemon.target()["drain"],
+                      daemon.json("target", "show", "office")["drain"],
+                      daemon.json("status")["targets"][0]["drain"]):
+            self.assertGreater(drain["out"], drain["in"])
+            self.assertIn(drain["left"], range(1, 58))
+            self.assertIsNotNone(drain["eta"])
+        self.assertRegex(daemon.ctl("target", "show", "office").text,
+                         r"Drain +[0-9.]+ messages a second out, .* left")
+        self.assertRegex(daemon.ctl("status").text, r" ETA ")
+        daemon.ctl("target", "set", "office", "message-rate=100000")
+        daemon.wait_empty()
+        self.assertEqual(daemon.target()["drain"]["left"], 0)
+
+
 class TurnsTest(SpooldTest):
     def test_domains_and_recipients_take_turns(self):
         """A flood of one sender, to one recipient, delays nobody else."""

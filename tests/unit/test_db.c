@@ -199,6 +199,18 @@ test_ready_walks_one_target_by_flow(void **state)
     }
     assert_int_equal(db_read_ready(db, VIEW("office"), &cursor, &ready, &why),
                      0);
+    for (size_t max = 1; max < 9; max++) {
+        uint64_t messages = 0;
+        int got;
+
+        cursor = (struct db_ready_cursor){0};
+        do
+            got = db_read_ready_count(db, VIEW("office"), &cursor, max,
+                                      &messages, &why);
+        while (got == 1);
+        assert_int_equal(got, 0);
+        assert_int_equal(messages, 4);
+    }
     cursor = (struct db_ready_cursor){0};
     assert_int_equal(db_read_ready(db, VIEW("offic"), &cursor, &ready, &why),
                      0);
