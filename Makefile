@@ -414,6 +414,7 @@ UNIT_TESTS = \
     replay_queue \
     replay_budget \
     replay_notices \
+    replay_simulation \
     replay_outcome \
     replay_content \
     when \
@@ -586,6 +587,12 @@ $(BUILD)/unit/test_replay_guard: $(BUILD)/obj/spoold/replay_guard.o
 $(BUILD)/unit/test_replay_budget: $(BUILD)/obj/spoold/replay_budget.o
 $(BUILD)/unit/test_replay_notices: $(addprefix $(BUILD)/obj/spoold/, \
     replay_notices.o loop.o)
+# The scheduler without anything around it.
+OBJS_simulation = $(BUILD)/obj/tests/bench/simulation.o \
+    $(addprefix $(BUILD)/obj/spoold/, replay_sched.o replay_pace.o \
+    replay_budget.o)
+$(BUILD)/unit/test_replay_simulation: $(OBJS_simulation)
+$(BUILD)/obj/tests/unit/test_replay_simulation.o: CPPFLAGS += -Itests/bench
 $(BUILD)/unit/test_replay_outcome: $(addprefix $(BUILD)/obj/spoold/, \
     replay_outcome.o replay_report.o replay_sched.o replay_pace.o sealing.o \
     stats.o)
@@ -727,7 +734,13 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/obj/tests/bench/mails.o
 	$(SAY) LINK $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -llmdb -pthread
 
-bench: all build/bench/feed build/bench/lmdb_commit | build/.packages-bench
+$(BUILD)/bench/schedule: $(BUILD)/obj/tests/bench/schedule.o \
+    $(OBJS_simulation) $(LIBSPOOL)
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS_libspool)
+
+bench: all build/bench/feed build/bench/lmdb_commit build/bench/schedule | build/.packages-bench
 	$(PYTHON) tests/bench/bench.py $(BENCH)
 
 # --- packages: one stamp a list, made again when this file changes ----------

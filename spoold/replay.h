@@ -109,6 +109,7 @@ struct replay_target {
     struct replay_session **sessions; /* by slot */
     struct replay_link **links;       /* of the sessions, by slot */
     struct replay_budget_member budget;
+    bool served; /* it waited for a connection and is asked now */
     struct replay_queue *queue;
     size_t under_way; /* jobs, but for those that are recorded or stuck */
 

@@ -413,7 +413,14 @@ sessions_max(const struct replay_sched *sched)
     return smaller(sched->limits.connections, sched->share);
 }
 
-/* How many sessions may connect or work now. */
+/* How many sessions the target bears, whatever there is for others. */
+static size_t
+borne(const struct replay_sched *sched)
+{
+    return smaller(sched->limits.connections, replay_pace_window(&sched->pace));
+}
+
+/* How many sessions may work now. */
 static size_t
 allowed(const struct replay_sched *sched)
 {
@@ -421,7 +428,7 @@ allowed(const struct replay_sched *sched)
         return 0;
     if (sched->state != TARGET_UP)
         return 1;
-    return smaller(sessions_max(sched), replay_pace_window(&sched->pace));
+    return smaller(borne(sched), sched->share);
 }
 
 static bool
@@ -512,9 +519,9 @@ wants_another(struct replay_sched *sched, size_t waiting, int64_t now_ms)
         return working + connecting == 0;
     }
     /* One that leaves still counts with a server that has a limit. */
-    if (working + connecting + sched->count[PHASE_CLOSING] < allowed(sched))
+    if (working + connecting + sched->count[PHASE_CLOSING] < borne(sched))
         return true;
-    if (working + connecting < allowed(sched))
+    if (working + connecting < borne(sched))
         return false;
     replay_pace_want_window(&sched->pace);
     return false;

@@ -135,31 +135,49 @@ target_of(struct replay_budget_member *member)
                                         offsetof(struct replay_target, budget));
 }
 
-/* Those that waited for a connection are asked again. */
+/* One that waited for a connection is asked again; when it has its share, the
+ * next one (run). */
 static void
 serve(void *arg)
 {
-    (void)arg;
-    for (size_t n = budget.total; n > 0; n--) {
-        struct replay_budget_member *member = replay_budget_next(&budget);
+    int64_t now_ms = loop_now_ms(), wake_ms;
+    struct replay_budget_member *member = replay_budget_next(&budget, now_ms);
 
-        if (member == NULL)
-            return;
+    (void)arg;
+    if (member != NULL) {
+        target_of(member)->served = true;
         replay_target_run(target_of(member));
+        return;
     }
+    wake_ms = replay_budget_wake(&budget, now_ms);
+    if (wake_ms != INT64_MAX)
+        loop_timer_set(budget_timer, (uint64_t)(wake_ms - now_ms));
+}
+
+/* It was asked. It waits (again) where its share is used up, and the next one
+ * is asked. */
+static void
+asked(struct replay_target *target)
+{
+    bool served = target->served;
+
+    target->served = false;
+    if (target->sched.starved)
+        replay_budget_wait(&budget, &target->budget);
+    if (served || target->sched.starved)
+        serve(NULL);
 }
 
 /* How many connections the target may have now. */
 static size_t
 share_of(const struct replay_target *target, int64_t now_ms)
 {
-    size_t share = replay_budget_share(&budget, &target->budget);
+    size_t share = replay_budget_share(&budget, &target->budget, now_ms);
     int64_t wait_ms;
 
     replay_budget_in_the_way(&budget, now_ms, &wait_ms);
     if (wait_ms == 0)
         return share;
-    loop_timer_set(budget_timer, (uint64_t)wait_ms);
     return share < target->budget.open ? share : target->budget.open;
 }
 
@@ -277,11 +295,11 @@ run(void *arg)
         replay_sched_open(&target->sched) == 0) {
         replay_work_forget(target);
         target_free(target);
+        serve(NULL);
         return;
     }
     wake_ms = replay_sched_wake(&target->sched, now_ms);
-    if (target->sched.starved)
-        replay_budget_wait(&budget, &target->budget);
+    asked(target);
     if (wake_ms == INT64_MAX)
         loop_timer_cancel(target->wake);
     else
@@ -310,11 +328,14 @@ replay_target_report(struct replay_target *target,
 {
     size_t slot = event->slot;
 
-    if (event->kind == REPLAY_READY) {
-        replay_budget_ready(&budget, &target->links[slot]->link);
-        serve(NULL);
-    }
+    bool surplus = event->kind == REPLAY_READY &&
+                   !replay_budget_ready(&budget, &target->links[slot]->link);
+
     replay_sched_event(&target->sched, event, loop_now_ms());
+    if (event->kind == REPLAY_READY)
+        serve(NULL);
+    if (surplus)
+        replay_sched_retire_slot(&target->sched, slot);
     if (event->kind == REPLAY_CLOSED || event->kind == REPLAY_FAILED ||
         event->kind == REPLAY_BROKEN) {
         session_ended(target, slot);

@@ -30,6 +30,7 @@ import part_imap
 import part_latency
 import part_memory
 import part_million
+import part_schedule
 import part_store
 import report
 
@@ -45,6 +46,7 @@ PARTS = {
     "million": part_million.run,
     "imap": part_imap.run,
     "idle": part_idle.run,
+    "schedule": part_schedule.run,
 }
 RESULTS = harness.BUILD / "bench" / "results.json"
 

@@ -44,7 +44,7 @@ end(size_t member)
 static size_t
 share(size_t member)
 {
-    return replay_budget_share(&budget, &members[member]);
+    return replay_budget_share(&budget, &members[member], 0);
 }
 
 static void
@@ -78,10 +78,10 @@ test_even_share_while_one_waits(void **state)
     replay_budget_wait(&budget, &members[5]); /* once is enough */
     assert_int_equal(share(0), 16 / 6);
     assert_int_equal(share(1), 1);
-    assert_null(replay_budget_next(&budget)); /* there is no room yet */
+    assert_null(replay_budget_next(&budget, 0)); /* there is no room yet */
     end(0);
-    assert_ptr_equal(replay_budget_next(&budget), &members[5]);
-    assert_null(replay_budget_next(&budget));
+    assert_ptr_equal(replay_budget_next(&budget, 0), &members[5]);
+    assert_null(replay_budget_next(&budget, 0));
     work(5, 1);
     assert_int_equal(share(0), 11);
 }
@@ -96,11 +96,11 @@ test_first_come_first_served(void **state)
     replay_budget_forget(&budget, &members[4]);
     end(0);
     end(0);
-    assert_ptr_equal(replay_budget_next(&budget), &members[5]);
-    assert_ptr_equal(replay_budget_next(&budget), &members[3]);
+    assert_ptr_equal(replay_budget_next(&budget, 0), &members[5]);
+    assert_ptr_equal(replay_budget_next(&budget, 0), &members[3]);
     replay_budget_forget(&budget, &members[2]);
-    assert_null(replay_budget_next(&budget));
-    assert_int_equal(budget.waiting, 0);
+    assert_null(replay_budget_next(&budget, 0));
+    assert_int_equal(budget.none.n, 0);
 }
 
 /* What hangs has places of its own, and makes room for the next. */
@@ -133,6 +133,76 @@ test_hanging(void **state)
     assert_int_equal(budget.members, 6);
 }
 
+/* One that hangs has given its place to others; if it works after all where
+ * none is left, it has to leave. */
+static void
+test_surplus(void **state)
+{
+    (void)state;
+    replay_budget_connect(&budget, &members[9], &links[9][0], 0);
+    work(0, 15);
+    assert_int_equal(share(8), 0);
+    assert_int_equal(replay_budget_share(&budget, &members[8], REPLAY_HANGS_MS),
+                     1);
+    work(8, 1);
+    assert_false(replay_budget_ready(&budget, &links[9][0]));
+    assert_int_equal(budget.working, 16);
+    replay_budget_end(&budget, &members[9], &links[9][0]);
+    assert_int_equal(budget.working, 16);
+    assert_int_equal(budget.members, 2);
+}
+
+/* While one waits for its first connection the others keep theirs for a turn.
+ */
+static void
+test_turns(void **state)
+{
+    (void)state;
+    work(0, 4);
+    work(1, 12);
+    replay_budget_wait(&budget, &members[1]);
+    assert_null(replay_budget_next(&budget, REPLAY_TURN_MS));
+    assert_int_equal(replay_budget_share(&budget, &members[0], REPLAY_TURN_MS),
+                     4);
+    replay_budget_wait(&budget, &members[5]);
+    assert_int_equal(replay_budget_share(&budget, &members[0], 4999), 4);
+    assert_int_equal(replay_budget_share(&budget, &members[0], REPLAY_TURN_MS),
+                     0);
+    for (int i = 0; i < 4; i++)
+        end(0);
+    replay_budget_wait(&budget, &members[0]);
+    /* First come first, and those with none before those with some. */
+    assert_ptr_equal(replay_budget_next(&budget, 0), &members[5]);
+    work(5, 1);
+    assert_ptr_equal(replay_budget_next(&budget, 0), &members[0]);
+    work(0, 1);
+    assert_null(replay_budget_next(&budget, 0)); /* the last quarter */
+    for (int i = 0; i < 3; i++)
+        end(1);
+    assert_ptr_equal(replay_budget_next(&budget, 0), &members[1]);
+}
+
+/* When to look again: what is on its way may hang by then. */
+static void
+test_wake(void **state)
+{
+    (void)state;
+    replay_budget_connect(&budget, &members[1], &links[1][0], 100);
+    replay_budget_connect(&budget, &members[2], &links[2][0], 300);
+    work(0, 14);
+    assert_true(replay_budget_wake(&budget, 400) == INT64_MAX);
+    replay_budget_wait(&budget, &members[5]);
+    assert_null(replay_budget_next(&budget, 400));
+    assert_int_equal(replay_budget_wake(&budget, 400), 100 + REPLAY_HANGS_MS);
+    assert_ptr_equal(replay_budget_next(&budget, 100 + REPLAY_HANGS_MS),
+                     &members[5]);
+    replay_budget_wait(&budget, &members[5]);
+    replay_budget_end(&budget, &members[1], &links[1][0]);
+    replay_budget_end(&budget, &members[2], &links[2][0]);
+    assert_int_equal(budget.fresh, 0);
+    assert_true(replay_budget_wake(&budget, 400) == INT64_MAX);
+}
+
 int
 main(void)
 {
@@ -141,6 +211,9 @@ main(void)
         cmocka_unit_test_setup(test_even_share_while_one_waits, set_up),
         cmocka_unit_test_setup(test_first_come_first_served, set_up),
         cmocka_unit_test_setup(test_hanging, set_up),
+        cmocka_unit_test_setup(test_surplus, set_up),
+        cmocka_unit_test_setup(test_turns, set_up),
+        cmocka_unit_test_setup(test_wake, set_up),
     };
 
     return cmocka_run_group_tests_name("replay_budget", tests, NULL, NULL);
