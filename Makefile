@@ -740,7 +740,7 @@ $(BUILD)/bench/schedule: $(BUILD)/obj/tests/bench/schedule.o \
 	$(SAY) LINK $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS_libspool)
 
-bench: all build/bench/feed build/bench/lmdb_commit build/bench/schedule | build/.packages-bench
+bench: all $(addprefix build/bench/, feed lmdb_commit schedule fragile) | build/.packages-bench
 	$(PYTHON) tests/bench/bench.py $(BENCH)
 
 # --- packages: one stamp a list, made again when this file changes ----------

@@ -27,6 +27,7 @@ import part_disk
 import part_drain
 import part_idle
 import part_imap
+import part_fragile
 import part_latency
 import part_memory
 import part_million
@@ -46,6 +47,7 @@ PARTS = {
     "million": part_million.run,
     "imap": part_imap.run,
     "idle": part_idle.run,
+    "fragile": part_fragile.run,
     "schedule": part_schedule.run,
 }
 RESULTS = harness.BUILD / "bench" / "results.json"
@@ -63,6 +65,8 @@ def arguments():
                         help="interleaved rounds (3); medians are shown")
     parser.add_argument("--seconds", type=float, default=0,
                         help="length of a run in accept (3)")
+    parser.add_argument("--held", type=int, default=0,
+                        help="messages held in fragile (20000)")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
