@@ -515,7 +515,7 @@ class OutcomeTest(SpooldTest):
     def test_hang_in_content(self):
         """A target that stops reading."""
         daemon = self.daemon(targets={"office": {
-            "reply-timeout": "300ms", "final-timeout": "300ms"}})
+            "reply-timeout": "300ms", "final-timeout": "30s"}})
         daemon.sink.on["CONTENT"] = sequence(Slow(1.5, CLOSE))
         daemon.send(content=message("z" * 70 + "\r\n" * 4000000))
         daemon.sink.start()
