@@ -4,7 +4,7 @@
     bench.py [--quick] [--all] [--rounds N] [PART ...]
 
 Parts: accept latency drain memory corpus store disk churn
-million imap idle; without any, all of them. Prints
+million imap idle fragile schedule; without any, all of them. Prints
 tables with absolute figures and ratios, and the goals with what was
 measured; the same goes to build/bench/results.json. Figures of different
 runs, let alone machines, don't compare: quote the ratios.
@@ -25,9 +25,9 @@ import part_churn
 import part_corpus
 import part_disk
 import part_drain
+import part_fragile
 import part_idle
 import part_imap
-import part_fragile
 import part_latency
 import part_memory
 import part_million
