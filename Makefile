@@ -215,6 +215,7 @@ SRCS_spoold = \
     spoold/store_ledger.c \
     spoold/replay.c \
     spoold/replay_target.c \
+    spoold/replay_place.c \
     spoold/replay_limit.c \
     spoold/replay_pause.c \
     spoold/replay_health.c \

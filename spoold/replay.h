@@ -177,6 +177,24 @@ void replay_target_keep(struct replay_target *target,
  * holds its texts. */
 struct target_health replay_target_kept(const char *name, struct buf *memory);
 
+/* --- replay_place.c: the connections of all targets ----------------------- */
+
+void replay_place_set(size_t total, size_t connecting);
+/* How many connections the target may have now. */
+size_t replay_place_share(const struct replay_target *target, int64_t now_ms);
+/* The scheduler was asked what to do. The target waits (again) where its share
+ * is used up, and the next one is asked. */
+void replay_place_asked(struct replay_target *target);
+/* Something became free: one that waits is asked, when it has its share the
+ * next one, and so on. */
+void replay_place_serve(void);
+/* Opens a session in the slot. One that hangs may be given up for it. */
+void replay_place_open(struct replay_target *target, size_t slot);
+/* It works; false: there are too many, it is to end at once. */
+bool replay_place_ready(struct replay_target *target, size_t slot);
+void replay_place_ended(struct replay_target *target, size_t slot);
+void replay_place_forget(struct replay_target *target);
+
 /* --- replay_pause.c ------------------------------------------------------ */
 
 /* Takes what the store kept. */

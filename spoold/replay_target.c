@@ -5,7 +5,7 @@
  * the store. All of that happens at the end of a turn, so whatever reports
  * something is never called back from inside.
  *
- * Before: replay.c   After: replay_sched.c, replay_work.c, replay_session.c
+ * Before: replay.c   After: replay_sched.c, replay_work.c, replay_place.c
  */
 #include "replay.h"
 
@@ -20,16 +20,6 @@
 #include "peer.h"
 
 static struct replay_target *targets; /* by name */
-
-/* Of all connections to them. */
-static struct replay_budget budget;
-static struct loop_timer *budget_timer;
-
-struct replay_link {
-    struct replay_budget_link link; /* first */
-    struct replay_target *target;
-    size_t slot;
-};
 
 /* --- its state ----------------------------------------------------------- */
 
@@ -125,89 +115,6 @@ replay_target_store_up(bool again)
     }
 }
 
-/* --- all connections ----------------------------------------------------- */
-
-static struct replay_target *
-target_of(struct replay_budget_member *member)
-{
-    return (
-        struct replay_target *)(void *)((char *)member -
-                                        offsetof(struct replay_target, budget));
-}
-
-/* One that waited for a connection is asked again; when it has its share, the
- * next one (run). */
-static void
-serve(void *arg)
-{
-    int64_t now_ms = loop_now_ms(), wake_ms;
-    struct replay_budget_member *member = replay_budget_next(&budget, now_ms);
-
-    (void)arg;
-    if (member != NULL) {
-        target_of(member)->served = true;
-        replay_target_run(target_of(member));
-        return;
-    }
-    wake_ms = replay_budget_wake(&budget, now_ms);
-    if (wake_ms != INT64_MAX)
-        loop_timer_set(budget_timer, (uint64_t)(wake_ms - now_ms));
-}
-
-/* It was asked. It waits (again) where its share is used up, and the next one
- * is asked. */
-static void
-asked(struct replay_target *target)
-{
-    bool served = target->served;
-
-    target->served = false;
-    if (target->sched.starved)
-        replay_budget_wait(&budget, &target->budget);
-    if (served || target->sched.starved)
-        serve(NULL);
-}
-
-/* How many connections the target may have now. */
-static size_t
-share_of(const struct replay_target *target, int64_t now_ms)
-{
-    size_t share = replay_budget_share(&budget, &target->budget, now_ms);
-    int64_t wait_ms;
-
-    replay_budget_in_the_way(&budget, now_ms, &wait_ms);
-    if (wait_ms == 0)
-        return share;
-    return share < target->budget.open ? share : target->budget.open;
-}
-
-static void
-open_session(struct replay_target *target, size_t slot)
-{
-    int64_t now_ms = loop_now_ms(), wait_ms;
-    struct replay_link *link = mem_alloc(sizeof(*link));
-    struct replay_link *hangs = (struct replay_link *)replay_budget_in_the_way(
-        &budget, now_ms, &wait_ms);
-
-    if (hangs != NULL)
-        replay_session_give_up(hangs->target->sessions[hangs->slot],
-                               "no answer, and others wait for its place");
-    link->target = target;
-    link->slot = slot;
-    target->links[slot] = link;
-    replay_budget_connect(&budget, &target->budget, &link->link, now_ms);
-    replay_session_open(target, slot);
-}
-
-static void
-session_ended(struct replay_target *target, size_t slot)
-{
-    target->sessions[slot] = NULL;
-    replay_budget_end(&budget, &target->budget, &target->links[slot]->link);
-    free(target->links[slot]);
-    target->links[slot] = NULL;
-}
-
 /* --- the scheduler ------------------------------------------------------- */
 
 static void
@@ -229,7 +136,7 @@ obey(struct replay_target *target, const struct replay_action *action)
 {
     switch (action->kind) {
     case REPLAY_OPEN:
-        open_session(target, action->slot);
+        replay_place_open(target, action->slot);
         break;
     case REPLAY_GIVE:
         give(target, action->slot);
@@ -260,7 +167,7 @@ static void
 target_free(struct replay_target *target)
 {
     HASH_DEL(targets, target);
-    replay_budget_forget(&budget, &target->budget);
+    replay_place_forget(target);
     replay_sched_free(&target->sched);
     replay_route_free(&target->route);
     replay_queue_free(&target->queue);
@@ -285,21 +192,22 @@ run(void *arg)
     int64_t now_ms = loop_now_ms(), wake_ms;
 
     target->running = false;
-    replay_sched_set_share(&target->sched, share_of(target, now_ms));
+    replay_sched_set_share(&target->sched, replay_place_share(target, now_ms));
     while (
         replay_sched_next(&target->sched, waiting(target), now_ms, &action)) {
         obey(target, &action);
-        replay_sched_set_share(&target->sched, share_of(target, now_ms));
+        replay_sched_set_share(&target->sched,
+                               replay_place_share(target, now_ms));
     }
     if (target->gone && !target->running && target->under_way == 0 &&
         replay_sched_open(&target->sched) == 0) {
         replay_work_forget(target);
         target_free(target);
-        serve(NULL);
+        replay_place_serve();
         return;
     }
     wake_ms = replay_sched_wake(&target->sched, now_ms);
-    asked(target);
+    replay_place_asked(target);
     if (wake_ms == INT64_MAX)
         loop_timer_cancel(target->wake);
     else
@@ -328,19 +236,19 @@ replay_target_report(struct replay_target *target,
 {
     size_t slot = event->slot;
 
-    bool surplus = event->kind == REPLAY_READY &&
-                   !replay_budget_ready(&budget, &target->links[slot]->link);
+    bool surplus =
+        event->kind == REPLAY_READY && !replay_place_ready(target, slot);
 
     replay_sched_event(&target->sched, event, loop_now_ms());
     if (event->kind == REPLAY_READY)
-        serve(NULL);
+        replay_place_serve();
     if (surplus)
         replay_sched_retire_slot(&target->sched, slot);
     if (event->kind == REPLAY_CLOSED || event->kind == REPLAY_FAILED ||
         event->kind == REPLAY_BROKEN) {
-        session_ended(target, slot);
+        replay_place_ended(target, slot);
         replay_check_drained();
-        serve(NULL);
+        replay_place_serve();
     }
     replay_target_run(target);
 }
@@ -557,10 +465,8 @@ replay_target_configure(const struct conf *conf)
 {
     const struct conf_target *rows = conf->targets.items;
 
-    if (budget_timer == NULL)
-        budget_timer = loop_timer_new(serve, NULL);
-    replay_budget_set(&budget, (size_t)conf->target_connections,
-                      (size_t)conf->target_connecting);
+    replay_place_set((size_t)conf->target_connections,
+                     (size_t)conf->target_connecting);
     for (size_t i = 0; i < conf->targets.count; i++) {
         struct replay_target *target = replay_target_find(rows[i].name);
 

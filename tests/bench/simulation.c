@@ -193,7 +193,8 @@ connect_ms(const struct target *target)
     return between(10, 100);
 }
 
-/* --- asking and obeying, as replay_target.c does ------------------------- */
+/* --- asking and obeying, as replay_target.c and replay_place.c do
+ * ------------------------- */
 
 static void
 ask(struct target *target)

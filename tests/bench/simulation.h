@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Replay's scheduler on a virtual clock: replay_sched.c, replay_pace.c and
- * replay_budget.c as they are, asked and obeyed as replay_target.c does it,
- * with targets that are made up. No I/O, and the same run for the same seed.
+ * replay_budget.c as they are, asked and obeyed as replay_target.c and
+ * replay_place.c do it, with targets that are made up. No I/O, and the same run
+ * for the same seed.
  *
  * Messages are numbers only. What must hold at every moment is checked as time
  * goes by, and what does not is counted: see faults.
