@@ -4,7 +4,7 @@
     bench.py [--quick] [--all] [--rounds N] [PART ...]
 
 Parts: accept latency drain memory corpus store disk churn
-million imap idle fragile schedule; without any, all of them. Prints
+million imap idle fragile dead schedule; without any, all of them. Prints
 tables with absolute figures and ratios, and the goals with what was
 measured; the same goes to build/bench/results.json. Figures of different
 runs, let alone machines, don't compare: quote the ratios.
@@ -23,6 +23,7 @@ import harness
 import part_accept
 import part_churn
 import part_corpus
+import part_dead
 import part_disk
 import part_drain
 import part_fragile
@@ -48,6 +49,7 @@ PARTS = {
     "imap": part_imap.run,
     "idle": part_idle.run,
     "fragile": part_fragile.run,
+    "dead": part_dead.run,
     "schedule": part_schedule.run,
 }
 RESULTS = harness.BUILD / "bench" / "results.json"

@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CLIENTS   256
+#define CLIENTS   1024
 #define NS_A_MS   INT64_C(1000000)
 #define NS_A_S    INT64_C(1000000000)
 #define SERVICE   (5 * NS_A_MS)

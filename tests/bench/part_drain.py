@@ -99,5 +99,5 @@ def tell(figures, count):
     table.add("spoold / the better Postfix", times(own / best), "", "", "")
     table.add("spoold / ceiling", percent(share), "", "", "")
     result.goal("drain: Postfix's rate", own / best, least=5, unit="x")
-    result.goal("drain: share of the ceiling", share, least=0.5)
+    result.goal("drain: share of the ceiling", share, least=0.7)
     return result

@@ -35,12 +35,13 @@ class Fragile(harness.Server):
     """The server, and what it took: [(seconds, sender)]."""
 
     name = "fragile"
+    limits = ()  # connections, messages a second until it is slow, and falls
 
     def start(self):
         self.report = open(self.folder / "report", "wb")
         self.log = self.folder / "log"
-        self.launch([harness.BUILD / "bench" / "fragile", self.port, self.log],
-                    stdout=self.report)
+        self.launch([harness.BUILD / "bench" / "fragile", self.port, self.log,
+                     *self.limits], stdout=self.report)
         harness.wait_for(self.log.exists, 20, "fragile")
 
     def lines(self):

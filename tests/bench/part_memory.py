@@ -123,4 +123,7 @@ def tell(figures, held, idle):
                 max(sum(figures[key].values())
                     for key in ("held", "restarted")) / MB,
                 most=64, unit=" MB")
+    result.goal(f"replay's memory with {held:,} held",
+                max(figures[key]["replay"] for key in ("held", "restarted"))
+                / MB, most=64, unit=" MB")
     return result
