@@ -41,7 +41,7 @@
 #define PROBE_STEP   0.005 /* of what hurt, a round */
 #define PROBE_LEAST  0.5   /* messages a second, a round */
 #define FORGET       1.05  /* of what hurt: it does not hurt there any more */
-#define STRIDE_MAX   4     /* steps at once, where all goes well beyond that */
+#define STRIDE_MAX   16    /* steps at once, where all goes well beyond that */
 #define NEARLY       0.8
 #define AGAIN        0.93 /* of what hurt: it hurt sooner than remembered */
 #define SAME         0.85 /* of what hurt: it hurt at the same place */

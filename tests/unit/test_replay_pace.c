@@ -444,6 +444,29 @@ test_memory(void **state)
     world_free(&world);
 }
 
+/* What hurt once, by chance, does not for long keep a target slow that bears
+ * far more. */
+static void
+test_false_alarm(void **state)
+{
+    static const struct model fast = {
+        .base_ms = 1, .most = 10000, .window_ms = 1000};
+    static const struct replay_pace_memory memory = {.rate = 300,
+                                                     .hurt_rate = 300};
+    struct world *world = world_new(&fast, 40000);
+    struct replay_limits limits = world->sched.limits;
+    int64_t took_ms;
+
+    (void)state;
+    replay_sched_free(&world->sched);
+    replay_sched_init(&world->sched, &limits, &memory, TARGET_UP, 0, 7,
+                      world->now_ms);
+    took_ms = drain(world, 600000);
+    assert_int_equal(world->done, 40000);
+    assert_in_range(took_ms, 0, 30000); /* 10 s of them at 300 */
+    world_free(&world);
+}
+
 /* --- limits --------------------------------------------------------------- */
 
 static const struct model easy = {.base_ms = 1, .window_ms = 1000};
@@ -517,6 +540,7 @@ main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_slower_for_good),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_false_alarm),
         cmocka_unit_test(test_message_rate),
         cmocka_unit_test(test_connection_rate),
         cmocka_unit_test(test_byte_rate),
