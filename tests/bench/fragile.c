@@ -415,10 +415,6 @@ main(int argc, char **argv)
     if (argc < 3)
         errx(2, "usage: fragile PORT LOG [CONNECTIONS SLOW FALLS]");
     sink.port = (uint16_t)number(argv, argc, 1, 0);
-    sink.log = fopen(argv[2], "w");
-    if (sink.log == NULL)
-        err(1, "%s", argv[2]);
-    setlinebuf(sink.log);
     sink.most = number(argv, argc, 3, 8);
     sink.slow = number(argv, argc, 4, 200);
     sink.falls_from = number(argv, argc, 5, 400);
@@ -426,6 +422,10 @@ main(int argc, char **argv)
         sink.clients[i].fd = -1;
     signal(SIGTERM, on_signal);
     listen_again();
+    sink.log = fopen(argv[2], "w"); /* it is there: so is the server */
+    if (sink.log == NULL)
+        err(1, "%s", argv[2]);
+    setlinebuf(sink.log);
     while (!stopped)
         turn();
     printf("{\"connections\": %" PRIu64 ", \"refused\": %" PRIu64
