@@ -214,6 +214,16 @@ check_content(struct view file)
     buf_free(&content);
 }
 
+/* ETRN wakes targets of domains we take mail for, some at a time. */
+void
+peer_send(enum role to, unsigned kind, const void *payload, int fd)
+{
+    const struct proto_name *wake = payload;
+
+    assert(to == ROLE_STORE && kind == PROTO_ETRN && fd < 0);
+    assert(wake->name.len > 0);
+}
+
 void
 peer_call(enum role to, unsigned kind, const void *payload, int fd,
           peer_answer_fn *fn, void *arg)
