@@ -129,14 +129,14 @@ test_import(void **state)
     assert_int_equal(row.hashes.count, 1);
     assert_int_equal(row.version, 2);
     record_clear(&account_record, &row);
-    for (int i = 0; i < 3; i++)
-        buf_free(&bytes[i]);
     buf_free(&memory);
     /* One change, one account. */
     import.what = USER_PASSWORD;
     assert_int_equal(
         fixture_apply(f, STORE_USER, 0, &proto_user_record, &import),
         APPLY_REFUSED);
+    for (int i = 0; i < 3; i++)
+        buf_free(&bytes[i]);
 }
 
 static void
