@@ -28,8 +28,8 @@ let_age(struct replay_budget *budget, int64_t now_ms)
 
     for (; link != NULL && link->since_ms + REPLAY_HANGS_MS <= now_ms;
          link = link->after) {
+        budget->fresh -= link->state == LINK_FRESH;
         link->state = LINK_HANGS;
-        budget->fresh--;
     }
     budget->oldest_fresh = link;
 }
@@ -108,10 +108,13 @@ replay_budget_in_the_way(const struct replay_budget *budget, int64_t now_ms,
 void
 replay_budget_connect(struct replay_budget *budget,
                       struct replay_budget_member *member,
-                      struct replay_budget_link *link, int64_t now_ms)
+                      struct replay_budget_link *link, bool probe,
+                      int64_t now_ms)
 {
-    *link = (struct replay_budget_link){
-        .before = budget->newest, .since_ms = now_ms, .state = LINK_FRESH};
+    *link =
+        (struct replay_budget_link){.before = budget->newest,
+                                    .since_ms = now_ms,
+                                    .state = probe ? LINK_HANGS : LINK_FRESH};
     if (budget->newest != NULL)
         budget->newest->after = link;
     else
@@ -119,7 +122,7 @@ replay_budget_connect(struct replay_budget *budget,
     budget->newest = link;
     if (budget->oldest_fresh == NULL)
         budget->oldest_fresh = link;
-    budget->fresh++;
+    budget->fresh += link->state == LINK_FRESH;
     budget->connecting++;
     replay_budget_forget(budget, member);
     if (member->open++ == 0) {

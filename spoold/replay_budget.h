@@ -84,10 +84,13 @@ struct replay_budget_link *
 replay_budget_in_the_way(const struct replay_budget *budget, int64_t now_ms,
                          int64_t *wait_ms);
 /* One of the member's is on its way; then it works (false: one too many, it
- * is to end at once), and then it is gone. */
+ * is to end at once), and then it is gone. A probe, of a target that did not
+ * answer before, is taken for one that hangs from the beginning: thousands of
+ * them take nothing from those that answer. */
 void replay_budget_connect(struct replay_budget *budget,
                            struct replay_budget_member *member,
-                           struct replay_budget_link *link, int64_t now_ms);
+                           struct replay_budget_link *link, bool probe,
+                           int64_t now_ms);
 bool replay_budget_ready(struct replay_budget *budget,
                          struct replay_budget_link *link);
 void replay_budget_end(struct replay_budget *budget,

@@ -99,7 +99,8 @@ replay_place_open(struct replay_target *target, size_t slot)
     link->target = target;
     link->slot = slot;
     target->links[slot] = link;
-    replay_budget_connect(&budget, &target->budget, &link->link, now_ms);
+    replay_budget_connect(&budget, &target->budget, &link->link,
+                          target->sched.state != TARGET_UP, now_ms);
     replay_session_open(target, slot);
 }
 

@@ -300,7 +300,7 @@ open_session(struct target *target, unsigned n)
     if (hangs != NULL)
         tell(hangs->target, REPLAY_FAILED, hangs->n, false, false);
     replay_budget_connect(&sim.budget, &target->member, &slot->link,
-                          sim.now_ms);
+                          target->sched.state != TARGET_UP, sim.now_ms);
     target->down_ms = sim.now_ms;
     happens(sim.now_ms + connect_ms(target), target, CONNECTED, n);
 }

@@ -29,7 +29,7 @@ work(size_t member, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         replay_budget_connect(&budget, &members[member],
-                              &links[member][members[member].open], 0);
+                              &links[member][members[member].open], false, 0);
         replay_budget_ready(&budget, &links[member][members[member].open - 1]);
     }
 }
@@ -112,7 +112,8 @@ test_hanging(void **state)
     (void)state;
     for (size_t i = 0; i < 8; i++) {
         assert_null(replay_budget_in_the_way(&budget, (int64_t)i, &wait_ms));
-        replay_budget_connect(&budget, &members[i], &links[i][0], (int64_t)i);
+        replay_budget_connect(&budget, &members[i], &links[i][0], false,
+                              (int64_t)i);
     }
     assert_int_equal(share(9), 1); /* none of them works */
     assert_ptr_equal(replay_budget_in_the_way(&budget, 100, &wait_ms),
@@ -120,7 +121,7 @@ test_hanging(void **state)
     assert_int_equal(wait_ms, REPLAY_HANGS_MS - 100);
     replay_budget_ready(&budget, &links[0][0]);
     assert_null(replay_budget_in_the_way(&budget, 100, &wait_ms));
-    replay_budget_connect(&budget, &members[8], &links[8][0], 200);
+    replay_budget_connect(&budget, &members[8], &links[8][0], false, 200);
     assert_ptr_equal(
         replay_budget_in_the_way(&budget, REPLAY_HANGS_MS + 1, &wait_ms),
         &links[1][0]);
@@ -133,13 +134,43 @@ test_hanging(void **state)
     assert_int_equal(budget.members, 6);
 }
 
+/* Targets that are down are asked all the time: that takes nothing from those
+ * that answer. */
+static void
+test_probes(void **state)
+{
+    int64_t wait_ms;
+
+    (void)state;
+    work(0, 15);
+    for (size_t i = 1; i < 8; i++)
+        replay_budget_connect(&budget, &members[i], &links[i][0], true, 5);
+    assert_int_equal(budget.fresh, 0);
+    assert_int_equal(share(9), 1);
+    replay_budget_connect(&budget, &members[9], &links[9][0], false, 6);
+    assert_int_equal(budget.fresh, 1);
+    assert_int_equal(share(8), 0);
+    assert_ptr_equal(replay_budget_in_the_way(&budget, 7, &wait_ms),
+                     &links[1][0]); /* these are still counted */
+    assert_true(replay_budget_ready(&budget, &links[9][0]));
+    assert_int_equal(budget.fresh, 0);
+    /* All 16 work: a target that is back has to wait for its turn. */
+    assert_false(replay_budget_ready(&budget, &links[3][0]));
+    replay_budget_end(&budget, &members[3], &links[3][0]);
+    replay_budget_connect(&budget, &members[8], &links[8][0], false, 2000);
+    assert_int_equal(budget.fresh, 1);
+    assert_int_equal(replay_budget_share(&budget, &members[7], 9000), 1);
+    assert_int_equal(budget.fresh, 0); /* and by now it hangs as well */
+    assert_int_equal(budget.connecting, 7);
+}
+
 /* One that hangs has given its place to others; if it works after all where
  * none is left, it has to leave. */
 static void
 test_surplus(void **state)
 {
     (void)state;
-    replay_budget_connect(&budget, &members[9], &links[9][0], 0);
+    replay_budget_connect(&budget, &members[9], &links[9][0], false, 0);
     work(0, 15);
     assert_int_equal(share(8), 0);
     assert_int_equal(replay_budget_share(&budget, &members[8], REPLAY_HANGS_MS),
@@ -187,8 +218,8 @@ static void
 test_wake(void **state)
 {
     (void)state;
-    replay_budget_connect(&budget, &members[1], &links[1][0], 100);
-    replay_budget_connect(&budget, &members[2], &links[2][0], 300);
+    replay_budget_connect(&budget, &members[1], &links[1][0], false, 100);
+    replay_budget_connect(&budget, &members[2], &links[2][0], false, 300);
     work(0, 14);
     assert_true(replay_budget_wake(&budget, 400) == INT64_MAX);
     replay_budget_wait(&budget, &members[5]);
@@ -211,6 +242,7 @@ main(void)
         cmocka_unit_test_setup(test_even_share_while_one_waits, set_up),
         cmocka_unit_test_setup(test_first_come_first_served, set_up),
         cmocka_unit_test_setup(test_hanging, set_up),
+        cmocka_unit_test_setup(test_probes, set_up),
         cmocka_unit_test_setup(test_surplus, set_up),
         cmocka_unit_test_setup(test_turns, set_up),
         cmocka_unit_test_setup(test_wake, set_up),
