@@ -244,6 +244,12 @@ check(struct offline *offline, const struct request *request, bool repair,
         return 0;
     if (offline->rescue.findings > 0 && rescue(offline, why) != 0)
         return -1;
+    if (mend(offline, content, why) == 0)
+        return 0;
+    /* Every page was right, and yet LMDB cannot go from one to the other: a
+     * head took the damage. A new store has heads of its own. */
+    if (offline->rescued || rescue(offline, why) != 0)
+        return -1;
     return mend(offline, content, why);
 }
 
