@@ -30,6 +30,8 @@ struct args_word {
 /* The word that stands next; -1: none of the n. */
 int args_take_bit(struct imap_in *in, const struct args_word *words, size_t n,
                   unsigned *bit, struct why *why);
+/* "(": 1: an item follows; 0: the list is "()"; -1. */
+int args_begin(struct imap_in *in, struct why *why);
 /* After an item of a list: 1: another follows, 0: the list is over (its ")"
  * was taken), -1. */
 int args_more(struct imap_in *in, struct why *why);

@@ -144,20 +144,14 @@ take_options(struct imap_in *in, struct imap_command *command,
     int more;
 
     command->list_options |= IMAP_LIST_EXTENDED;
-    if (imap_take_char(in, '(', why) != 0)
-        return -1;
-    if (imap_sees(in, ')')) {
-        in->at++;
-        return 0;
-    }
-    do {
+    for (more = args_begin(in, why); more == 1; more = args_more(in, why)) {
         if (args_take_bit(in, words, n, &bit, why) != 0)
             return -1;
         command->list_options |= bit;
         if (bit == IMAP_LIST_RETURN_STATUS &&
             take_status_items(in, command, why) != 0)
             return -1;
-    } while ((more = args_more(in, why)) == 1);
+    }
     return more;
 }
 

@@ -65,18 +65,12 @@ args_id(struct imap_in *in, struct imap_command *command, struct why *why)
         return -1;
     if (imap_take_word(in, "NIL"))
         return 0;
-    if (imap_take_char(in, '(', why) != 0)
-        return -1;
-    if (imap_sees(in, ')')) {
-        in->at++;
-        return 0;
-    }
-    do {
+    for (more = args_begin(in, why); more == 1; more = args_more(in, why)) {
         if (imap_take_string(in, &name, why) != 0 ||
             imap_take_char(in, ' ', why) != 0 ||
             imap_take_nstring(in, &value, why) != 0)
             return -1;
-    } while ((more = args_more(in, why)) == 1);
+    }
     return more;
 }
 
@@ -121,6 +115,17 @@ args_take_mailbox(struct imap_in *in, struct view *name, struct why *why)
         return -1;
     if (view_equal_nocase(*name, VIEW("INBOX")))
         *name = VIEW("INBOX");
+    return 0;
+}
+
+int
+args_begin(struct imap_in *in, struct why *why)
+{
+    if (imap_take_char(in, '(', why) != 0)
+        return -1;
+    if (!imap_sees(in, ')'))
+        return 1;
+    in->at++;
     return 0;
 }
 
@@ -194,7 +199,7 @@ args_take_flags(struct imap_in *in, bool bare, struct imap_flags *flags,
                 struct why *why)
 {
     char *to = in->at;
-    int more = 0;
+    int more;
 
     *flags = (struct imap_flags){0};
     if (bare && !imap_sees(in, '(')) {
@@ -204,16 +209,10 @@ args_take_flags(struct imap_in *in, bool bare, struct imap_flags *flags,
         } while (imap_sees(in, ' ') && in->at++);
         return 0;
     }
-    if (imap_take_char(in, '(', why) != 0)
-        return -1;
-    if (imap_sees(in, ')')) {
-        in->at++;
-        return 0;
-    }
-    do {
+    for (more = args_begin(in, why); more == 1; more = args_more(in, why)) {
         if (take_flag(in, flags, &to, why) != 0)
             return -1;
-    } while ((more = args_more(in, why)) == 1);
+    }
     return more;
 }
 

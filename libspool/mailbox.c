@@ -24,6 +24,34 @@ static const struct record_field structure_row_fields[] = {
 };
 RECORD_TYPE(structure_row);
 
+bool
+mark_keyword_next(struct view *keywords, struct view *word)
+{
+    const char *space;
+
+    while (keywords->len > 0 && keywords->data[0] == ' ')
+        *keywords = view_skip(*keywords, 1);
+    if (keywords->len == 0)
+        return false;
+    space = memchr(keywords->data, ' ', keywords->len);
+    word->data = keywords->data;
+    word->len =
+        space != NULL ? (size_t)(space - keywords->data) : keywords->len;
+    *keywords = view_skip(*keywords, word->len);
+    return true;
+}
+
+bool
+mark_has_keyword(struct view keywords, struct view wanted)
+{
+    struct view word;
+
+    while (mark_keyword_next(&keywords, &word))
+        if (view_equal_nocase(word, wanted))
+            return true;
+    return false;
+}
+
 size_t
 mailbox_address(struct view address, char *out)
 {

@@ -49,6 +49,11 @@ struct mark {
 };
 extern const struct record_type mark_record;
 
+/* Takes one keyword off the front; false: there is none. */
+bool mark_keyword_next(struct view *keywords, struct view *word);
+/* Case does not count (RFC 3501 2.3.2). */
+bool mark_has_keyword(struct view keywords, struct view wanted);
+
 /* Key: an address, mailbox_address. Stands while the address has mail. */
 struct address_row {
     uint64_t number; /* first part of its keys in mailbox */

@@ -74,20 +74,6 @@ verdict_of(bool yes)
     return yes ? YES : NO;
 }
 
-static bool
-has_keyword(struct view words, struct view word)
-{
-    while (words.len > 0) {
-        const char *blank = memchr(words.data, ' ', words.len);
-        size_t len = blank != NULL ? (size_t)(blank - words.data) : words.len;
-
-        if (view_equal_nocase((struct view){words.data, len}, word))
-            return true;
-        words = view_skip(words, len + 1);
-    }
-    return false;
-}
-
 static int64_t
 day_of(int64_t seconds)
 {
@@ -158,8 +144,8 @@ judge_mark(const struct imap_session *session, const struct search_job *job,
     case IMAP_KEY_FLAG:
         return verdict_of((job->mail->flags & key->number) != 0);
     case IMAP_KEY_KEYWORD:
-        return verdict_of(
-            has_keyword(imap_rows_keywords(&job->rows, job->mail), key->text));
+        return verdict_of(mark_has_keyword(
+            imap_rows_keywords(&job->rows, job->mail), key->text));
     case IMAP_KEY_SET:
         return verdict_of(imap_set_has(&key->set, (uint32_t)job->at + 1));
     case IMAP_KEY_UID:

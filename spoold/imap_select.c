@@ -39,35 +39,18 @@ job_free(void *arg)
 
 /* --- reading -------------------------------------------------------------- */
 
-static bool
-has_word(struct view words, struct view word)
-{
-    while (words.len > 0) {
-        const char *blank = memchr(words.data, ' ', words.len);
-        size_t len = blank != NULL ? (size_t)(blank - words.data) : words.len;
-
-        if (view_equal_nocase((struct view){words.data, len}, word))
-            return true;
-        words = view_skip(words, len + 1);
-    }
-    return false;
-}
-
 static void
 keep_keywords(struct select_job *job, struct view words)
 {
-    while (words.len > 0) {
-        const char *blank = memchr(words.data, ' ', words.len);
-        size_t len = blank != NULL ? (size_t)(blank - words.data) : words.len;
-        struct view word = {words.data, len};
+    struct view word;
 
-        if (job->keywords.len + len < KEYWORDS_MAX &&
-            !has_word(buf_view(&job->keywords), word)) {
-            if (job->keywords.len > 0)
-                buf_add_byte(&job->keywords, ' ');
-            buf_add_view(&job->keywords, word);
-        }
-        words = view_skip(words, len + 1);
+    while (mark_keyword_next(&words, &word)) {
+        if (job->keywords.len + word.len >= KEYWORDS_MAX ||
+            mark_has_keyword(buf_view(&job->keywords), word))
+            continue;
+        if (job->keywords.len > 0)
+            buf_add_byte(&job->keywords, ' ');
+        buf_add_view(&job->keywords, word);
     }
 }
 

@@ -87,42 +87,15 @@ item_put(struct store_apply *apply, const struct item *item)
 
 /* --- keywords ------------------------------------------------------------- */
 
-/* Takes one off the front; false: there is none. */
-static bool
-word_next(struct view *words, struct view *word)
-{
-    const char *space;
-
-    while (words->len > 0 && words->data[0] == ' ')
-        *words = view_skip(*words, 1);
-    if (words->len == 0)
-        return false;
-    space = memchr(words->data, ' ', words->len);
-    word->data = words->data;
-    word->len = space != NULL ? (size_t)(space - words->data) : words->len;
-    *words = view_skip(*words, word->len);
-    return true;
-}
-
-static bool
-has_word(struct view words, struct view wanted)
-{
-    struct view word;
-
-    while (word_next(&words, &word))
-        if (view_equal_nocase(word, wanted))
-            return true;
-    return false;
-}
-
 /* Appends those of words that are (or are not) in others, each once. */
 static void
 add_words(struct buf *out, struct view words, struct view others, bool in)
 {
     struct view word;
 
-    while (word_next(&words, &word)) {
-        if (has_word(others, word) != in || has_word(buf_view(out), word))
+    while (mark_keyword_next(&words, &word)) {
+        if (mark_has_keyword(others, word) != in ||
+            mark_has_keyword(buf_view(out), word))
             continue;
         if (out->len > 0)
             buf_add_byte(out, ' ');
