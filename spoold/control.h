@@ -154,6 +154,11 @@ bool control_option(const struct control_client *client, const char *name);
 const char *control_option_text(const struct control_client *client,
                                 enum ctl_option option);
 
+/* When the time of --for, from now on, is over: wall time, 0 without the
+ * option. -1: it is none, or longer than max_ms. */
+int control_until(struct control_client *client, uint64_t max_ms,
+                  uint64_t *until_ms, struct why *why);
+
 /* Who asks, by what the kernel says: "root", a user's name, "uid 1234". */
 const char *control_operator(const struct control_client *client);
 
@@ -185,6 +190,11 @@ void control_receive(struct control_client *client, control_fn *on_input);
 struct view control_input(const struct control_client *client);
 void control_consume(struct control_client *client, size_t n);
 void control_pause(struct control_client *client, bool pause);
+/* What a role says of what it was asked to do (DONE); NULL: it could not, or
+ * no answer came, and the client was told. */
+const struct proto_done *control_was_done(struct control_client *client,
+                                          const struct peer_message *answer,
+                                          const struct why *why);
 /* One question to a role; fn is always told, within limit_ms. */
 void control_ask(struct control_client *client, enum role role, unsigned kind,
                  const void *payload, uint64_t limit_ms, control_answer_fn *fn);

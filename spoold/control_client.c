@@ -18,9 +18,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "io.h"
 #include "log.h"
 #include "mem.h"
+#include "num.h"
 
 #define CLIENT_MAGIC      0x63746c63u
 #define CLIENT_REQUEST_MS 30000 /* between two pieces of the request */
@@ -322,6 +324,38 @@ control_option_text(const struct control_client *client, enum ctl_option option)
                         ctl_option_row(option)->name + 2);
 
     return json_is_true(value) ? "" : json_string_value(value);
+}
+
+#define FOR_MIN_MS 1000
+
+int
+control_until(struct control_client *client, uint64_t max_ms,
+              uint64_t *until_ms, struct why *why)
+{
+    const char *text = control_option_text(client, CTL_OPTION_FOR);
+    uint64_t for_ms;
+
+    *until_ms = 0;
+    if (text == NULL)
+        return 0;
+    if (num_parse_duration(view_of(text), FOR_MIN_MS, max_ms, &for_ms, why) !=
+        0)
+        return -1;
+    *until_ms = (uint64_t)clock_wall_ms() + for_ms;
+    return 0;
+}
+
+const struct proto_done *
+control_was_done(struct control_client *client,
+                 const struct peer_message *answer, const struct why *why)
+{
+    const struct proto_done *done = answer != NULL ? answer->payload : NULL;
+
+    if (done == NULL)
+        control_fail(client, "%s", why->text);
+    else if (!done->done)
+        control_fail(client, "%.*s", (int)done->text.len, done->text.data);
+    return done != NULL && done->done ? done : NULL;
 }
 
 /* A role that was given its own root has no list of users: there, whoever is

@@ -147,17 +147,10 @@ static void
 rotate_on_answer(struct control_client *client, struct peer_message *answer,
                  const struct why *why)
 {
-    const struct proto_done *done;
+    const struct proto_done *done = control_was_done(client, answer, why);
 
-    if (answer == NULL) {
-        control_fail(client, "%s", why->text);
+    if (done == NULL)
         return;
-    }
-    done = answer->payload;
-    if (!done->done) {
-        control_fail(client, "%.*s", (int)done->text.len, done->text.data);
-        return;
-    }
     control_row(client,
                 json_pack("{s:o}", "pair", control_json_text(done->text)));
     control_done(client);

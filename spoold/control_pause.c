@@ -7,26 +7,17 @@
  */
 #include "control.h"
 
-#include "clock.h"
-#include "num.h"
 
-#define FOR_MIN_MS 1000
 #define FOR_MAX_MS (UINT64_C(366) * 86400000)
 
 static void
 pause_on_paused(struct control_client *client, struct peer_message *answer,
                 const struct why *why)
 {
-    const struct proto_done *done = answer != NULL ? answer->payload : NULL;
+    const struct proto_done *done = control_was_done(client, answer, why);
 
-    if (done == NULL) {
-        control_fail(client, "%s", why->text);
+    if (done == NULL)
         return;
-    }
-    if (!done->done) {
-        control_fail(client, "%.*s", (int)done->text.len, done->text.data);
-        return;
-    }
     control_row(client,
                 json_pack("{s:o, s:o}", "target",
                           control_json_text(control_argument(client, 0)),
@@ -49,18 +40,13 @@ pause_ask(struct control_client *client, struct proto_pause *pause)
 void
 control_target_pause(struct control_client *client)
 {
-    const char *text = control_option_text(client, CTL_OPTION_FOR);
     struct proto_pause pause = {0};
-    uint64_t for_ms = 0;
     struct why why;
 
-    if (text != NULL && num_parse_duration(view_of(text), FOR_MIN_MS,
-                                           FOR_MAX_MS, &for_ms, &why) != 0) {
+    if (control_until(client, FOR_MAX_MS, &pause.until_ms, &why) != 0) {
         control_refuse(client, "--for: %s", why.text);
         return;
     }
-    if (text != NULL)
-        pause.until_ms = (uint64_t)clock_wall_ms() + for_ms;
     pause_ask(client, &pause);
 }
 

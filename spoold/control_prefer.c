@@ -18,7 +18,6 @@
 #include "num.h"
 #include "query.h"
 
-#define FOR_MIN_MS 1000
 #define FOR_MAX_MS (UINT64_C(366) * 86400000)
 #define REASON_MAX 500
 
@@ -49,30 +48,10 @@ static void
 on_made(struct control_client *client, struct peer_message *answer,
         const struct why *why)
 {
-    const struct proto_done *done = answer != NULL ? answer->payload : NULL;
+    const struct proto_done *done = control_was_done(client, answer, why);
 
-    if (done == NULL)
-        control_fail(client, "%s", why->text);
-    else if (!done->done)
-        control_fail(client, "%.*s", (int)done->text.len, done->text.data);
-    else
+    if (done != NULL)
         control_steer_prefer(client, done->count);
-}
-
-static int
-read_until(struct control_client *client, uint64_t *until_ms, struct why *why)
-{
-    const char *text = control_option_text(client, CTL_OPTION_FOR);
-    uint64_t for_ms;
-
-    *until_ms = 0;
-    if (text == NULL)
-        return 0;
-    if (num_parse_duration(view_of(text), FOR_MIN_MS, FOR_MAX_MS, &for_ms,
-                           why) != 0)
-        return -1;
-    *until_ms = (uint64_t)clock_wall_ms() + for_ms;
-    return 0;
 }
 
 void
@@ -90,7 +69,7 @@ control_prefer(struct control_client *client)
     if (prefer.reason.len > REASON_MAX)
         control_refuse(client, "a reason has %d bytes at the most", REASON_MAX);
     else if (print_query(client, &query, &why) != 0 ||
-             read_until(client, &prefer.until_ms, &why) != 0)
+             control_until(client, FOR_MAX_MS, &prefer.until_ms, &why) != 0)
         control_refuse(client, "%s", why.text);
     else if (control_option_text(client, CTL_OPTION_DRY_RUN) != NULL) {
         control_steer_prefer(client, 0);
@@ -108,17 +87,11 @@ static void
 on_removed(struct control_client *client, struct peer_message *answer,
            const struct why *why)
 {
-    const struct proto_done *done = answer != NULL ? answer->payload : NULL;
+    const struct proto_done *done = control_was_done(client, answer, why);
     struct event event;
 
-    if (done == NULL) {
-        control_fail(client, "%s", why->text);
+    if (done == NULL)
         return;
-    }
-    if (!done->done) {
-        control_fail(client, "%.*s", (int)done->text.len, done->text.data);
-        return;
-    }
     event_begin(&event, EVENT_PREFER_ENDED);
     event_num(&event, "rule", done->count);
     event_text(&event, "by", control_operator(client));

@@ -9,13 +9,10 @@
 
 #include <stdlib.h>
 
-#include "clock.h"
 #include "mem.h"
-#include "num.h"
 
 #define LIMITS_ASKED_MAX 8
 #define WAITING_MAX      100000 /* messages counted; then it is "more" */
-#define FOR_MIN_MS       1000
 #define FOR_MAX_MS       (UINT64_C(365) * 86400000)
 
 static json_t *
@@ -198,23 +195,6 @@ setting_read(struct proto_limit *limit, struct view text, struct why *why)
     return conf_parse_target_number(key, value, &limit->value, why);
 }
 
-static int
-setting_until(struct control_client *client, uint64_t *until_ms,
-              struct why *why)
-{
-    const char *text = control_option_text(client, CTL_OPTION_FOR);
-    uint64_t for_ms;
-
-    *until_ms = 0;
-    if (text == NULL)
-        return 0;
-    if (num_parse_duration(view_of(text), FOR_MIN_MS, FOR_MAX_MS, &for_ms,
-                           why) != 0)
-        return -1;
-    *until_ms = (uint64_t)clock_wall_ms() + for_ms;
-    return 0;
-}
-
 static void setting_step(struct control_client *client);
 
 static void
@@ -222,17 +202,9 @@ setting_on_limited(struct control_client *client, struct peer_message *answer,
                    const struct why *why)
 {
     struct setting *setting = client->work;
-    const struct proto_done *done;
 
-    if (answer == NULL) {
-        control_fail(client, "%s", why->text);
+    if (control_was_done(client, answer, why) == NULL)
         return;
-    }
-    done = answer->payload;
-    if (!done->done) {
-        control_fail(client, "%.*s", (int)done->text.len, done->text.data);
-        return;
-    }
     setting->next++;
     setting_step(client);
 }
@@ -291,7 +263,7 @@ control_target_set(struct control_client *client)
         no_such_target(client, name);
         return;
     }
-    if (setting_until(client, &until_ms, &why) != 0) {
+    if (control_until(client, FOR_MAX_MS, &until_ms, &why) != 0) {
         control_refuse(client, "--for: %s", why.text);
         return;
     }

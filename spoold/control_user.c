@@ -51,20 +51,13 @@ static void
 on_changed(struct control_client *client, struct peer_message *answer,
            const struct why *why)
 {
-    const struct proto_done *done = answer != NULL ? answer->payload : NULL;
-
-    if (done == NULL) {
-        control_fail(client, "%s", why->text);
-    } else if (!done->done) {
-        control_fail(client, "%.*s", (int)done->text.len, done->text.data);
-    } else {
-        control_user_log(
-            client, ctl_row(client->command)->words + 5,
-            json_string_value(json_object_get(client->work, "user")));
-        control_row(client, client->work);
-        client->work = NULL;
-        control_done(client);
-    }
+    if (control_was_done(client, answer, why) == NULL)
+        return;
+    control_user_log(client, ctl_row(client->command)->words + 5,
+                     json_string_value(json_object_get(client->work, "user")));
+    control_row(client, client->work);
+    client->work = NULL;
+    control_done(client);
 }
 
 /* Asks the store; row is given away. */

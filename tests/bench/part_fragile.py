@@ -161,6 +161,11 @@ def one(kind, held, settings=None, flood=True):
         return drain(folder, server, hop, held)
 
 
+def wait_for_all(sink, live, held, end):
+    while sink.lines() - len(live.sent) < held and time.monotonic() < end:
+        time.sleep(0.2)
+
+
 def drain(folder, server, hop, held):
     sink = Fragile(folder / "sink", hop)
     live = Live(server.port)
@@ -172,12 +177,11 @@ def drain(folder, server, hop, held):
         live.start()
         if watch:
             watch.start()
-        while sink.lines() - len(live.sent) < held and time.monotonic() < end:
-            time.sleep(0.2)
+        wait_for_all(sink, live, held, end)
         live.stop()
         if watch:
             watch.stop()
-        time.sleep(1)
+        wait_for_all(sink, live, held, end)  # the last live ones, too
         treated = sink.end()
     return judge(list(sink.taken()), treated, live.sent, watch, began, held)
 
